@@ -1,0 +1,2 @@
+//! stomp
+#![no_std]

@@ -1,0 +1,213 @@
+//! The log: where every message is stored, and the only place that decides order.
+//!
+//! Three twins stand behind one trait: [`kafka`] (production), [`embedded`] (librdkafka's mock broker inside the
+//! process, through the same code) and [`memory`] (plain vectors, for tests and simulations). One contract test,
+//! `tests/log_contract.rs`, runs against all of them.
+//!
+//! Nothing outside this module knows which twin is in use.
+
+use std::{fmt, future::Future, time::Duration};
+
+use bytes::Bytes;
+
+pub mod embedded;
+pub mod kafka;
+pub mod memory;
+
+/// A record on its way into the log.
+#[derive(Debug, Clone)]
+pub struct NewRecord {
+    /// Chosen by [`chat_proto::partition_of`] from the room and the pinned partition count, never by the log.
+    pub partition: i32,
+    /// The room, UTF-8: Kafka's record key.
+    pub room: Bytes,
+    /// An encoded `chat.v1.Message`.
+    pub value: Bytes,
+}
+
+/// Names the SEND that a delivery report answers. The log carries it and never looks inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Ticket {
+    /// The worker that owns the connection.
+    pub worker: u32,
+    /// The connection's slot on that worker.
+    pub connection: u32,
+    /// The slot's generation: a report for an earlier tenant of the slot is dropped.
+    pub generation: u32,
+    /// Counts the SENDs of one connection.
+    pub send: u32,
+}
+
+/// What became of a record (DESIGN §6, "Outcomes of a SEND").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Acknowledged by all in-sync replicas, at this place.
+    Stored {
+        /// Kafka partition.
+        partition: i32,
+        /// Offset inside the partition.
+        offset: i64,
+        /// Append time, milliseconds since the Unix epoch.
+        timestamp_ms: i64,
+    },
+    /// Acknowledged, but where is not known (an acknowledged retry carries no offset). The place is learnt by
+    /// reading the record back.
+    StoredUnplaced,
+    /// Certainly not in the log: nothing was handed to a broker, or the broker refused it whole.
+    Refused(Reason),
+    /// May be in the log. To be sent again with the same idempotency key.
+    Unknown(Reason),
+}
+
+/// Why a record was not, or may not have been, stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The producer's queue is full.
+    QueueFull,
+    /// Larger than the topic takes.
+    TooLarge,
+    /// The edge may not write to the topic.
+    NotAuthorized,
+    /// Taken back out of the producer's queue before it was sent.
+    Purged,
+    /// No acknowledgement within the delivery time-out.
+    TimedOut,
+    /// Too few in-sync replicas, or another broker-side failure.
+    Unavailable,
+    /// The producer is beyond repair and is being replaced.
+    Fatal,
+}
+
+/// Takes delivery reports. Called from the log's own thread; must not block.
+pub trait Reports: Send + Sync + 'static {
+    /// `ticket`'s record has met `outcome`. Called exactly once for each record that [`Log::publish`] accepted.
+    fn settled(&self, ticket: Ticket, outcome: Outcome);
+}
+
+/// A record read from the log. Borrowed from the log's buffer: copy what is to be kept.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRecord<'a> {
+    /// Kafka partition.
+    pub partition: i32,
+    /// Offset inside the partition; increasing, with holes.
+    pub offset: i64,
+    /// Append time, milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+    /// The record's key; empty when there was none.
+    pub room: &'a [u8],
+    /// The record's value; empty when there was none.
+    pub value: &'a [u8],
+}
+
+/// What a [`Feed`] tells, in log order within each partition.
+#[derive(Debug, Clone, Copy)]
+pub enum FeedEvent<'a> {
+    /// The next record of a partition.
+    Record(ReadRecord<'a>),
+    /// Everything below `offset` has been handed over; nothing more is there yet.
+    EndOfPartition {
+        /// Kafka partition.
+        partition: i32,
+        /// The offset that the next record will have at least.
+        offset: i64,
+    },
+    /// Records were lost (retention, truncation, a replaced topic): reading goes on at `resumed_at`.
+    Gap {
+        /// Kafka partition.
+        partition: i32,
+        /// Where reading goes on.
+        resumed_at: i64,
+    },
+    /// The topic has this many partitions now; the new ones are read from their beginning.
+    Partitions(i32),
+}
+
+/// The one reader of the log in an edge. Lives on the follower's thread.
+pub trait Feed: Send + 'static {
+    /// Waits for the next event and hands it to `sink`. Cancel-safe: dropping the future loses nothing.
+    /// An error means that reading cannot go on at all.
+    fn wait(&mut self, sink: &mut (dyn FnMut(FeedEvent<'_>) + Send)) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Hands over what is there already, at most `budget` events, without waiting. Returns how many.
+    fn drain(&mut self, budget: usize, sink: &mut (dyn FnMut(FeedEvent<'_>) + Send)) -> Result<usize, LogError>;
+}
+
+/// Where a [`Feed`] begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the end of every partition.
+    Now,
+    /// At most this many offsets before the end of each partition, clipped to what is retained.
+    Rewind(i64),
+    /// At this offset of every partition (tests; a gap is announced if it is no longer retained).
+    At(i64),
+}
+
+/// Limits of a [`Log::scan`].
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// At most this many records are read.
+    pub records: usize,
+    /// At most this many bytes of keys and values are read.
+    pub bytes: usize,
+    /// At most this long.
+    pub time: Duration,
+}
+
+/// How a [`Log::scan`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScanEnd {
+    /// Everything from `from` up to the end that stood when the scan began was handed over.
+    Complete,
+    /// The budget ended first, or the offset is no longer retained: what was handed over is not the whole.
+    Incomplete,
+}
+
+/// What the log knows about itself, for readiness and metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Whether any broker is connected.
+    pub connected: bool,
+    /// Records handed over and not yet settled.
+    pub in_flight: usize,
+    /// Age of the oldest unsettled record; `None` when there is none.
+    pub oldest_in_flight: Option<Duration>,
+    /// Set once reading or writing cannot go on as things are (a topic error, an authentication failure).
+    pub fault: Option<String>,
+}
+
+/// A partitioned, append-only log of rooms' messages.
+pub trait Log: Send + Sync + 'static {
+    /// The reader of this log.
+    type Feed: Feed;
+
+    /// Queues before returning, so that order is call order within a partition. Never blocks.
+    /// On `Err` nothing was queued and no report will come.
+    fn publish(&self, record: NewRecord, ticket: Ticket) -> Result<(), Reason>;
+
+    /// A reader of every record of every room. The first event of all is [`FeedEvent::Partitions`].
+    fn feed(&self, start: Start) -> Result<Self::Feed, LogError>;
+
+    /// A bounded look back into one partition from offset `from` (inclusive) up to the end that stands now.
+    /// Blocks its thread up to `budget.time`; uses a client of its own.
+    fn scan(&self, partition: i32, from: i64, budget: Budget, sink: &mut dyn FnMut(ReadRecord<'_>)) -> Result<ScanEnd, LogError>;
+
+    /// Waits until everything published is settled, at most `timeout`; what is left then is purged and reported.
+    /// Returns how many records were left.
+    fn flush(&self, timeout: Duration) -> usize;
+
+    /// A snapshot; cheap enough for every scrape and probe.
+    fn health(&self) -> Health;
+}
+
+/// The log cannot be used.
+#[derive(Debug)]
+pub struct LogError(pub String);
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LogError {}
