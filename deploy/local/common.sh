@@ -57,3 +57,6 @@ end_process() {
   for ((t = 0; t < $4 * 20; t++)); do "$1" "$2" >/dev/null || return 0; sleep 0.05; done
   return 1
 }
+
+# hash_of FILE...: a short name for their content.
+hash_of() { cat "$@" | sha256sum | cut -c 1-12; }
