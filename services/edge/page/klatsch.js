@@ -32,7 +32,10 @@ const outbox = new Outbox({
   changed: (entry) => entry.room === room && keepingEnd(() => timeline.entry(entry)),
   storage: attempt(() => sessionStorage),
 });
-const timeline = new Timeline(list, (entry) => outbox.again(entry));
+const timeline = new Timeline(list, {
+  again: (entry) => outbox.again(entry),
+  discard: (entry) => keepingEnd(() => outbox.discard(entry)),
+});
 
 // --- the room ---
 
@@ -119,6 +122,7 @@ function connectionState(next) {
   const names = { connecting: 'Connecting…', live: 'Live', away: 'Away', ended: 'Disconnected' };
   $('state').textContent = names[state.name];
   $('state').dataset.state = state.name;
+  $('banner').dataset.state = state.name;
   // Between two attempts the banner stays, so that the page does not jump.
   if (state.name === 'connecting' && !$('banner').hidden) $('countdown').textContent = 'Trying again…';
   else $('banner').hidden = state.name === 'live' || state.name === 'connecting';

@@ -60,6 +60,11 @@ export class Outbox {
     this.#attempt(entry);
   }
 
+  discard(entry) {
+    this.#entries.delete(entry.key);
+    this.#save();
+  }
+
   /** A MESSAGE has this key: returns the entry if we wrote it. */
   arrived(key, messageId, timestamp) {
     const entry = this.#entries.get(key);

@@ -4,8 +4,7 @@ const LONGEST = 1000; // messages kept in the page
 const GROUP_MS = 5 * 60_000;
 const HUES = 12;
 const DELIVERY = {
-  waiting: 'waiting for the connection', sent: 'sent', stored: 'stored', seen: 'seen',
-  unknown: 'not confirmed', failed: 'not sent',
+  waiting: 'waiting', sent: 'sent', stored: 'stored', seen: 'seen', unknown: 'not confirmed', failed: 'refused',
 };
 const DELIVERY_TITLES = {
   waiting: 'Goes out as soon as the connection is back',
@@ -39,12 +38,12 @@ export function hue(sender) {
 export const initial = (name) => [...name.trim()][0]?.toUpperCase() ?? '?';
 
 export class Timeline {
-  #list; #onAgain; #facts = new WeakMap(); #open = new Map();
+  #list; #on; #facts = new WeakMap(); #open = new Map();
 
-  /** `list` is an `ol`; `onAgain(entry)` is called by the button "send again". */
-  constructor(list, onAgain) {
+  /** `list` is an `ol`; `again(entry)` and `discard(entry)` are the buttons under a message that did not get through. */
+  constructor(list, { again, discard }) {
     this.#list = list;
-    this.#onAgain = onAgain;
+    this.#on = { again, discard };
   }
 
   get isEmpty() {
@@ -135,10 +134,11 @@ export class Timeline {
       who.append(element('bdi', 'sender', sender, { title: 'The identity that the server vouches for' }));
       item.append(who);
     }
-    item.append(element('p', 'text', text, { dir: 'auto' }));
-    const meta = element('div', 'meta');
+    const bubble = element('div', 'bubble');
+    const meta = element('span', 'meta');
     meta.append(element('time'), element('span', 'delivery'));
-    item.append(meta);
+    bubble.append(element('p', 'text', text, { dir: 'auto' }), meta);
+    item.append(bubble);
     return item;
   }
 
@@ -154,13 +154,27 @@ export class Timeline {
     const label = item.querySelector('.delivery');
     const id = entry.seenAs ?? entry.storedAs;
     item.dataset.state = entry.state;
-    label.textContent = entry.state === 'failed' && entry.why ? `not sent: ${entry.why}` : DELIVERY[entry.state];
+    label.textContent = DELIVERY[entry.state];
     label.title = id ? `${DELIVERY_TITLES[entry.state]} (${id})` : DELIVERY_TITLES[entry.state];
-    item.querySelector('.again')?.remove();
+    item.querySelector('.foot')?.remove();
     if (entry.state !== 'failed' && entry.state !== 'unknown') return;
-    const again = element('button', 'again', 'Send again', { type: 'button' });
-    again.addEventListener('click', () => this.#onAgain(entry));
-    label.after(again);
+    const foot = element('div', 'foot');
+    foot.append(element('span', 'why', entry.why ?? ''), this.#button('Send again', () => this.#on.again(entry)));
+    // What may be in the log already cannot be taken back.
+    if (entry.state === 'failed') foot.append(this.#button('Discard', () => this.#discard(entry)));
+    item.append(foot);
+  }
+
+  #button(text, action) {
+    const button = element('button', 'small', text, { type: 'button' });
+    button.addEventListener('click', action);
+    return button;
+  }
+
+  #discard(entry) {
+    this.#open.get(entry.key)?.remove();
+    this.#open.delete(entry.key);
+    this.#on.discard(entry);
   }
 
   #separateDays(item, at) {
