@@ -55,7 +55,7 @@ impl Slots {
         counts.half_open += 1;
         drop(counts);
         let slot = Slot { slots: Arc::clone(self), address };
-        Ok((ConnectionGuard(Arc::new(slot)), HalfOpenGuard(Arc::clone(self))))
+        Ok((ConnectionGuard(Some(Arc::new(slot))), HalfOpenGuard(Arc::clone(self))))
     }
 
     pub(super) fn open(&self) -> usize {
@@ -83,7 +83,14 @@ fn network(address: IpAddr) -> IpAddr {
 /// Holds a connection's place in the total and in its address's count; the last clone frees both. It travels with the
 /// socket.
 #[derive(Debug, Clone)]
-pub struct ConnectionGuard(#[expect(dead_code, reason = "held for its Drop")] Arc<Slot>);
+pub struct ConnectionGuard(#[expect(dead_code, reason = "held for its Drop")] Option<Arc<Slot>>);
+
+impl ConnectionGuard {
+    /// For a connection that no listener counts, as in a simulation.
+    pub fn uncounted() -> Self {
+        Self(None)
+    }
+}
 
 #[derive(Debug)]
 struct Slot {
