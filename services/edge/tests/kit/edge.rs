@@ -79,7 +79,9 @@ impl Edge {
     #[track_caller]
     pub fn line(&self, begin: &str) -> String {
         match self.stdout.recv_timeout(START) {
-            Ok(line) => line.strip_prefix(begin).unwrap_or_else(|| panic!("`{begin}…` expected, got `{line}`")).to_owned(),
+            Ok(line) => {
+                line.strip_prefix(begin).unwrap_or_else(|| panic!("`{begin}…` expected, got `{line}`")).to_owned()
+            }
             Err(RecvTimeoutError::Timeout) => panic!("no line `{begin}…` within {START:?}"),
             Err(RecvTimeoutError::Disconnected) => panic!("the edge ended without a line `{begin}…`:\n{}", self.log()),
         }

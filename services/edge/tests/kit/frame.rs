@@ -79,14 +79,3 @@ pub fn read(input: &mut &[u8]) -> Option<Frame> {
     *input = &input[length + 1..];
     Some(Frame { command: command.unwrap(), headers, body })
 }
-
-#[test]
-fn frames_read_as_written() {
-    let text = write("MESSAGE", &[("a:b", "c\\d\ne"), ("subscription", "7")], "body") + "\n" + "RECEIPT\n\n\0\n";
-    let mut input = text.as_bytes();
-    let first = read(&mut input).unwrap();
-    assert_eq!((first.header("a:b"), first.header("subscription")), (Some("c\\d\ne"), Some("7")));
-    assert_eq!(first.body, b"body");
-    assert_eq!(read(&mut input).unwrap().command, "RECEIPT");
-    assert!(read(&mut input).is_none());
-}

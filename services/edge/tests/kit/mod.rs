@@ -1,7 +1,8 @@
 //! What the integration tests share: real brokers, real edges, real clients, and waiting with a deadline.
 //!
 //! Nothing a test started outlives it: see [`guard`].
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)] // each test file uses a part of it
+// Each test file uses a part of it.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 pub mod edge;
 pub mod frame;
@@ -39,7 +40,8 @@ pub fn eventually<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Opti
 /// which would swallow it. Use: `if !require_tool("node") { return; }`
 #[must_use]
 pub fn require_tool(name: &str) -> bool {
-    let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(name).is_file()));
+    let found =
+        std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(name).is_file()));
     found || skip(&format!("no '{name}'; make tools says how to get it"))
 }
 

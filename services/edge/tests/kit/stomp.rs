@@ -137,7 +137,10 @@ impl Shared {
         while let Some(frame) = frame::read(&mut octets) {
             match frame.command.as_str() {
                 "MESSAGE" => log.messages.push(Received {
-                    subscription: frame.header("subscription").and_then(|id| id.parse().ok()).expect("our subscription id"),
+                    subscription: frame
+                        .header("subscription")
+                        .and_then(|id| id.parse().ok())
+                        .expect("our subscription id"),
                     id: frame.header("message-id").and_then(MessageId::parse).expect("a message-id"),
                     body: frame.body.into(),
                 }),
@@ -197,7 +200,9 @@ impl Client {
                 let (messages, receipts, last) = (log.messages.len(), log.receipts.len(), log.others.last().cloned());
                 let closed = log.closed.clone();
                 drop(log);
-                panic!("not within {within:?}: {what}; {messages} MESSAGE, {receipts} RECEIPT, {last:?}, closed: {closed:?}");
+                panic!(
+                    "not within {within:?}: {what}; {messages} MESSAGE, {receipts} RECEIPT, {last:?}, closed: {closed:?}"
+                );
             }
             log = self.shared.changed.wait_timeout(log, left).unwrap().0;
         }

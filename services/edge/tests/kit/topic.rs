@@ -67,7 +67,10 @@ impl Kafka {
     #[track_caller]
     pub fn dump(&self, topic: &str) -> Vec<Stored> {
         let mut config = self.client();
-        config.set("group.id", "klatsch-test-dump").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+        config
+            .set("group.id", "klatsch-test-dump")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true");
         let consumer: BaseConsumer = config.create().unwrap();
         let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(20)).unwrap();
         let mut all = TopicPartitionList::new();
