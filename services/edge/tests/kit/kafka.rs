@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -140,6 +140,24 @@ impl Kafka {
         for created in runtime.block_on(admin.create_topics([&new], &options)).unwrap() {
             created.unwrap();
         }
+        // The controller has it; a broker that an edge asks may not know it yet.
+        let client: BaseConsumer = self.client().create().unwrap();
+        eventually("the new topic", Duration::from_secs(20), || {
+            let metadata = client.fetch_metadata(Some(topic), Duration::from_secs(5)).ok()?;
+            let found = metadata.topics().first()?.partitions();
+            (found.len() == usize::try_from(partitions).ok()? && found.iter().all(|p| p.leader() >= 0)).then_some(())
+        });
+    }
+
+    /// The topic's settings as the brokers tell them.
+    #[track_caller]
+    pub fn topic_settings(&self, topic: &str) -> HashMap<String, String> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let what = [ResourceSpecifier::Topic(topic)];
+        let mut told = runtime.block_on(admin.describe_configs(&what, &AdminOptions::new())).unwrap();
+        let entries = told.remove(0).unwrap().entries;
+        entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
     }
 }
 
@@ -155,7 +173,7 @@ impl Drop for Kafka {
 /// A base such that all ports of that many nodes are free, below the ephemeral range: there an outgoing connection of
 /// anybody could hold one by the time a killed node wants it back.
 fn free_ports(nodes: u16) -> u16 {
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos() / 1000;
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_micros();
     let bases = 20_000..32_000_u16;
     (0..200_u16)
         .map(|try_| bases.start + (u16::try_from(seed % 397).unwrap() + try_) * 30 % (bases.end - bases.start))

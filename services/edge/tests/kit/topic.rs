@@ -34,6 +34,9 @@ impl Stored {
     }
 }
 
+/// A record to write as it is: partition, key, value.
+pub type Raw<'a> = (i32, Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// `{partition}-{offset}-{check}`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId {
@@ -102,7 +105,7 @@ impl Kafka {
 
     /// Writes records as they are, to the partition given; returns when all are acknowledged.
     #[track_caller]
-    pub fn produce(&self, topic: &str, records: &[(i32, Option<&[u8]>, Option<&[u8]>)]) {
+    pub fn produce(&self, topic: &str, records: &[Raw<'_>]) {
         let producer: BaseProducer = self.client().set("acks", "all").create().unwrap();
         for (partition, key, value) in records {
             let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(*partition);
