@@ -20,9 +20,12 @@ let unread = 0; // since the reader last saw the end of the list
 let shown = new Shown();
 
 const client = new Client(location.origin.replace(/^http/, 'ws') + '/ws', {
+  headers: { 'x-errors': 'soft' },
   onState: connectionState,
   onConnect(frame) {
     identity(frame.headers['user-name'] ?? '');
+    // A refused SEND then does not end the session.
+    if (frame.headers['x-errors'] === 'soft') softErrors();
     subscribe();
     outbox.flush();
   },
@@ -92,11 +95,20 @@ async function subscribe(how = position ? { 'x-from': position } : { 'x-history'
     }
     awaySince = undefined;
   } catch (error) {
-    if (error.outcome === 'refused' && asked === room) connectionState({ name: 'ended', why: error.message });
+    if (error.outcome === 'refused' && asked === room) {
+      client.close(); // a page that shows no room needs no connection
+      connectionState({ name: 'ended', why: error.message });
+    }
   } finally {
     list.removeAttribute('aria-busy');
     showEmpty();
   }
+}
+
+function softErrors() {
+  client.subscribe('/user/queue/errors', (frame) => client.refuse(frame)).receipt.catch(() => {
+    // The connection has gone meanwhile, or refusals come as ERROR.
+  });
 }
 
 function arrived(frame) {

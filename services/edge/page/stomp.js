@@ -26,6 +26,9 @@ const CLOSE_REASONS = {
   4502: 'this user is banned', 4503: 'this client is too old for the server',
 };
 
+// `x-error` of an ERROR after which the same client may come back, although the close code is one of a broken rule.
+const LATE = new Set(['heart_beat_lost', 'connect_timeout']);
+
 /** What a close code tells: may the client come back, and why it was closed. */
 export function advice(code) {
   const retry = !(code === 1002 || code === 1008 || (code >= 4500 && code <= 4999));
@@ -117,11 +120,12 @@ export class Client {
 
   /** Rejects the frame that a refusal names: an ERROR, or a MESSAGE of `/user/queue/errors`. */
   refuse(frame) {
-    const { 'receipt-id': receipt, 'x-error-code': code, 'retry-after': after, 'x-outcome': outcome } = frame.headers;
-    const error = new StompError(frame.headers['x-error'] ?? frame.headers.message ?? 'refused', {
-      outcome: outcome ?? 'refused', code, retryAfter: after === undefined ? undefined : Number(after) || 0,
-    });
-    return this.#settle(receipt, ({ reject }) => reject(error));
+    const { message, 'receipt-id': receipt, 'x-error': label, 'x-error-code': code, 'retry-after': after } = frame.headers;
+    return this.#settle(receipt, ({ reject }) => reject(new StompError(message || frame.text || label || 'refused', {
+      outcome: label === 'send_unknown' ? 'unknown' : 'refused',
+      code,
+      retryAfter: after === undefined ? undefined : Number(after) || 0,
+    })));
   }
 
   #connect() {
@@ -150,7 +154,7 @@ export class Client {
       case 'ERROR':
         this.#error = frame; // the server closes after it, and the close code says whether to come back
         if (!this.refuse(frame)) this.#options.onError?.(frame);
-        return this.#timers.push(setTimeout(() => this.#lost(0, headers.message), 5_000));
+        return this.#timers.push(setTimeout(() => this.#lost(0), 5_000));
       default: throw new StompError(`unknown command ${frame.command}`);
     }
   }
@@ -176,6 +180,7 @@ export class Client {
   #lost(code, reason, mayRetry = true) {
     const told = advice(code);
     const after = Number(this.#error?.headers['retry-after']) * 1000 || 0;
+    const retry = mayRetry && (told.retry || after > 0 || LATE.has(this.#error?.headers['x-error']));
     const why = this.#error?.headers.message || reason || told.why;
     clearTimeout(this.#retry);
     this.#clearTimers();
@@ -189,7 +194,7 @@ export class Client {
     for (const receipt of [...this.#receipts.keys()]) {
       this.#settle(receipt, ({ reject }) => reject(new StompError(why, { outcome: 'unknown' })));
     }
-    if (!mayRetry || !(told.retry || after)) return this.#state({ name: 'ended', why });
+    if (!retry) return this.#state({ name: 'ended', why });
     const delay = after + backOff(++this.#attempt);
     this.#retry = setTimeout(() => this.open(), delay);
     this.#state({ name: 'away', why, retryAt: Date.now() + delay });

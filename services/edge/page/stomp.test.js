@@ -97,6 +97,35 @@ test('E02 an ERROR with receipt-id refuses that SEND; the others are unknown onc
   assert.equal(last(names()), 'ended');
 });
 
+test('E02 soft errors: a MESSAGE refuses the SEND that it names, and the session lives', async () => {
+  const { client } = start({ headers: { 'x-errors': 'soft' } });
+  sockets[0].welcome();
+  const { id, receipt } = client.subscribe('/user/queue/errors', (frame) => client.refuse(frame));
+  receipt.catch(() => {});
+  const sent = client.send('/topic/a', 'one');
+  const named = { subscription: id, 'receipt-id': last(sockets[0].frames).headers.receipt };
+  sockets[0].says('MESSAGE', { ...named, 'x-error': 'rate_limited', 'x-error-code': '429', 'retry-after': '2' }, 'too fast');
+  const error = await sent.catch((reason) => reason);
+  assert.deepEqual([error.outcome, error.message, error.retryAfter], ['refused', 'too fast', 2]);
+  assert.equal(client.live, true);
+});
+
+test('an ERROR about an unknown outcome says so', async () => {
+  const { client } = start();
+  sockets[0].welcome();
+  const sent = outcomeOf(client.send('/topic/a', 'one'));
+  sockets[0].says('ERROR', { message: 'unknown', 'x-error': 'send_unknown', 'receipt-id': last(sockets[0].frames).headers.receipt });
+  assert.equal(await sent, 'unknown');
+});
+
+test('B06 a missed heart-beat closes with 1002, and the client comes back all the same', () => {
+  const { names } = start();
+  sockets[0].welcome();
+  sockets[0].says('ERROR', { message: 'no heart-beat', 'x-error': 'heart_beat_lost', 'x-error-code': '400' });
+  sockets[0].ends(1002);
+  assert.equal(last(names()), 'away');
+});
+
 test('a SEND without connection is unsent, and one without RECEIPT unknown after 20 s', async () => {
   const { client } = start();
   assert.equal(await outcomeOf(client.send('/topic/a', 'x')), 'unsent');

@@ -69,9 +69,13 @@ async function policy(browser, { response }) {
   await victim.context.close();
 }
 
-async function emptyRoom({ page }) {
+async function emptyRoom({ page, context }) {
   await page.locator('#empty').waitFor();
   assert.match(await page.textContent('#empty'), /second tab/);
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.click('#copy');
+  await page.locator('#copy').getByText('Copied').waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), url);
 }
 
 /** R02 M03: both see the message; the RECEIPT's message-id is the MESSAGE's ("seen" says so), and the same on both pages. */
