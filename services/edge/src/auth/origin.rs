@@ -24,6 +24,12 @@ struct Origin {
     port: Option<u16>,
 }
 
+impl Default for OriginPolicy {
+    fn default() -> Self {
+        OriginPolicy { allowed: Allowed::SameOrigin, required: false }
+    }
+}
+
 impl OriginPolicy {
     /// `entries` as in `--allow-origin`: none means same origin, `*` anything, otherwise exactly the list.
     /// `Err` carries the first entry that is no origin.
