@@ -2,7 +2,7 @@
 //! the session's business.
 
 use crate::{
-    ErrorKind, Headers, ProtocolError, Text, Version,
+    Headers, ProtocolError, Text, Version,
     escape::unescape,
     frame::{Command, Frame},
     head::{self, Head},
@@ -228,7 +228,7 @@ fn find_nul(bytes: &[u8]) -> Option<usize> {
 fn fault(head: &[u8], syntax: &Syntax, error: ProtocolError) -> ProtocolError {
     let mut lines = head.split_inclusive(|&octet| octet == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
     let command = lines.next().map(head::without_cr).and_then(Command::parse);
-    if error.kind() == ErrorKind::Version || command.is_none_or(Command::is_unescaped) {
+    if command.is_none_or(Command::is_unescaped) {
         return error;
     }
     let Some(raw) = lines.find_map(|line| head::without_cr(line).strip_prefix(b"receipt:")) else { return error };

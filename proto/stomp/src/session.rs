@@ -84,12 +84,9 @@ impl Session {
                 self.decoder.push(bytes);
                 self.scan().map(|_| ())
             }
-            State::Connecting if self.decoder.buffered() + bytes.len() > self.config.limits.pipelined_bytes => {
-                self.fail(ProtocolError::size("too much was sent before CONNECT was answered"))
-            }
             State::Connecting => {
                 self.decoder.push(bytes);
-                Ok(())
+                self.bound_pipeline().or_else(|error| self.fail(error))
             }
             State::Leaving | State::Failed | State::Closed => Ok(()),
         }
@@ -252,15 +249,24 @@ impl Session {
         }
     }
 
+    /// What waits behind an unanswered CONNECT is not parsed, so only its size can be judged (L03, V11).
+    fn bound_pipeline(&self) -> Result<(), ProtocolError> {
+        match self.decoder.buffered() > self.config.limits.pipelined_bytes {
+            true => Err(ProtocolError::size("too much was sent before CONNECT was answered")),
+            false => Ok(()),
+        }
+    }
+
     fn fail<T>(&mut self, error: ProtocolError) -> Result<T, ProtocolError> {
         self.state = State::Failed;
         self.release();
         Err(error)
     }
 
-    /// Nothing more will be read: what was waiting is given back, and no deadline is left.
+    /// Nothing more will be read or delivered: all that was held is given back, and no deadline is left.
     fn release(&mut self) {
         self.decoder.clear();
+        self.subscriptions = Subscriptions::default();
         self.transactions = None;
         self.heart_beat.stop();
     }

@@ -145,7 +145,7 @@ impl Subscriptions {
         if let Some((handle, number)) = parse_ack_id(id).filter(|&(_, number)| number <= self.deliveries) {
             match self.get(handle) {
                 // Its subscription has ended meanwhile; the ACK was under way.
-                None if handle.generation <= self.generation => return Ok(Target::Nothing),
+                None if self.has_ended(handle.generation) => return Ok(Target::Nothing),
                 Some(live) if live.position(number).is_some() => return Ok(Target::Delivery(handle, number)),
                 _ => return Err(unknown_ack()),
             }
@@ -188,6 +188,10 @@ impl Subscriptions {
             live.unacked = VecDeque::new();
         }
         Ok(settled)
+    }
+
+    fn has_ended(&self, generation: u32) -> bool {
+        (1..=self.generation).contains(&generation) && self.iter().all(|(live, _)| live.generation != generation)
     }
 
     fn nothing_if_all_auto(&self) -> Result<Target, ProtocolError> {

@@ -62,7 +62,9 @@ impl Send {
                 b"x-idempotency-key" => &mut idempotency_key,
                 _ => return !str::from_utf8(name).is_ok_and(is_reserved),
             };
-            *slot = Some(headers.share(value));
+            if slot.is_none() {
+                *slot = Some(headers.share(value));
+            }
             false
         });
         Some(Send { destination: destination?, content_type, idempotency_key, receipt, headers, body })

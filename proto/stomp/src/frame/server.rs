@@ -100,10 +100,14 @@ impl ServerDecoder {
         if !self.decoder.scan(&syntax)? {
             return Ok(None);
         }
-        let Some(frame) = self.decoder.take() else { return Ok(None) };
+        let Some(mut frame) = self.decoder.take() else { return Ok(None) };
         match frame.command {
             Command::Connected => {
-                self.version = Some(frame.headers.get("version").and_then(Version::parse).unwrap_or(Version::V1_0));
+                let version = frame.headers.get("version").and_then(Version::parse).unwrap_or(Version::V1_0);
+                if version == Version::V1_0 {
+                    frame.headers.trim_values();
+                }
+                self.version = Some(version);
             }
             Command::Message | Command::Receipt | Command::Error => {}
             _ => return Err(ProtocolError::malformed("a server does not send this command")),

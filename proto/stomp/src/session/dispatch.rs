@@ -92,6 +92,7 @@ impl Session {
             Some(text) => Pair::parse(text)
                 .ok_or_else(|| ProtocolError::malformed("heart-beat has to be two non-negative integers: x,y"))?,
         };
+        self.bound_pipeline()?;
         self.version = version;
         self.state = State::Connecting;
         Ok(Event::Connect(Connect {
