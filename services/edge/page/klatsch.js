@@ -26,8 +26,8 @@ const client = new Client(location.origin.replace(/^http/, 'ws') + '/ws', {
     identity(frame.headers['user-name'] ?? '');
     // A refused SEND then does not end the session.
     if (frame.headers['x-errors'] === 'soft') softErrors();
-    subscribe();
-    outbox.flush();
+    // What waits goes out once the room is listened to: it is to come back.
+    subscribe().finally(() => outbox.flush());
   },
 });
 const outbox = new Outbox({
