@@ -22,6 +22,7 @@ await run(async (browser) => {
   await emptyRoom(ada);
   await bothWays(ada, grace);
   await asText(ada, grace);
+  await twoSessions(ada, grace);
   await readingBack(ada, grace);
   await restart(ada, grace);
   await otherRoom(ada, grace);
@@ -114,6 +115,34 @@ async function asText(ada, grace) {
   for (const { page } of [ada, grace]) {
     assert.equal(await page.locator('#messages :is(img, script, b, a)').count(), 0);
     assert.equal(await page.evaluate(() => window.hacked), undefined);
+  }
+}
+
+/**
+ * One key from two sessions, as after a lost connection: however many records that makes, the page shows one message.
+ * stomp.js serves by itself, as in its example; a sender without nickname is known by the identity alone.
+ */
+async function twoSessions(ada, grace) {
+  const ids = await ada.page.evaluate(async (destination) => {
+    const { Client } = await import('/stomp.js');
+    const sendOnce = () => new Promise((stored, failed) => {
+      const client = new Client(location.origin.replace('http', 'ws') + '/ws', {
+        async onConnect() {
+          await client.send(destination, 'once', { 'x-idempotency-key': 'one key' }).then(stored, failed);
+          client.close();
+        },
+      });
+      client.open();
+    });
+    return [await sendOnce(), await sendOnce()].map(({ headers }) => headers['message-id']);
+  }, `/topic/${room}`);
+  await grace.write('after once');
+  await grace.reaches('after once', 'seen');
+  await ada.receives('after once');
+  for (const reader of [ada, grace]) {
+    assert.ok(ids.includes(await reader.receives('once')));
+    assert.equal(await reader.message('once').count(), 1);
+    assert.equal(await reader.message('once').locator('.nickname').count(), 0);
   }
 }
 
