@@ -18,6 +18,7 @@ use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
+use crate::auth::{CredentialSettings, UpgradeCredentials};
 use crate::readiness::{Check, Readiness};
 pub use crate::server::ConnectionGuard;
 use crate::server::{Peer, ServerEvents};
@@ -36,6 +37,20 @@ pub struct UpgradeRequest {
     pub cookie: Option<String>,
     /// What follows the `?` of the path, undecoded.
     pub query: Option<String>,
+}
+
+impl UpgradeRequest {
+    /// The tokens among it, where the settings look for them.
+    pub fn credentials(&self, settings: &CredentialSettings) -> UpgradeCredentials {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [(AUTHORIZATION, &self.authorization), (COOKIE, &self.cookie)] {
+            if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        let uri = format!("/?{}", self.query.as_deref().unwrap_or_default()).parse().unwrap_or_default();
+        UpgradeCredentials::from_request(&headers, &uri, settings)
+    }
 }
 
 impl fmt::Debug for UpgradeRequest {
