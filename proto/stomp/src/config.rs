@@ -1,6 +1,6 @@
 //! What the owner decides: limits, heart-beats, profile. Shared by all sessions behind one `Arc`.
 
-use crate::{HeartBeatPolicy, Text};
+use crate::{HeartBeatPolicy, Text, Version, decode::Syntax};
 use core::time::Duration;
 
 /// How forgiving the session is where Spring's simple broker is; decides U09, U11, V04 and B08's floor, nothing else.
@@ -60,6 +60,26 @@ impl Default for Limits {
             transaction_bytes: 1 << 20,
             prefetch: 100,
             unacked: 4096,
+        }
+    }
+}
+
+impl Limits {
+    /// As the decoder wants them; before a version is agreed the small ones hold (L03).
+    pub(crate) fn syntax(&self, version: Option<Version>) -> Syntax {
+        const MOST: usize = 1 << 30;
+        let frame_bytes = match version {
+            None => self.connect_frame_bytes.min(MOST),
+            Some(_) => usize::MAX,
+        };
+        Syntax {
+            version,
+            frame_bytes,
+            head_bytes: self.header_block_bytes.min(MOST),
+            line_bytes: self.header_line_bytes.min(MOST),
+            command_bytes: self.command_bytes.min(MOST),
+            headers: self.headers.min(MOST),
+            body_bytes: self.body_bytes.min(MOST),
         }
     }
 }

@@ -43,8 +43,7 @@ impl ErrorKind {
     }
 }
 
-/// A fault of the client; the session parses nothing more after it. Its texts never hold what a client wrote, apart from
-/// a command of plain letters (E05).
+/// A fault of the client; the session parses nothing more after it. Its texts never hold what a client wrote (E05).
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProtocolError(Box<Fault>);
 

@@ -93,9 +93,10 @@ fn command(name: &[u8]) -> Result<Command, ProtocolError> {
     if let Some(command) = Command::parse(name) {
         return Ok(command);
     }
-    let detail = match str::from_utf8(name) {
-        Ok(name) if name.bytes().all(|octet| octet.is_ascii_alphabetic()) => format!("{name} is not a STOMP command"),
-        _ => "the first line is not a STOMP command".into(),
+    // The line itself is not repeated: it may be anything (E05).
+    let detail = match Command::parse(&name.to_ascii_uppercase()) {
+        Some(_) => "commands are written in upper case",
+        None => "the first line is not a STOMP command",
     };
     Err(ProtocolError::new(ErrorKind::Malformed, "unknown command", detail))
 }

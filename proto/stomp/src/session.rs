@@ -3,8 +3,8 @@
 mod dispatch;
 
 use crate::{
-    Accept, Config, ErrorFrame, ErrorKind, Event, Limits, Profile, ProtocolError, SubscriptionHandle, Text, Version,
-    decode::{Decoder, Syntax},
+    Accept, Config, ErrorFrame, ErrorKind, Event, Profile, ProtocolError, SubscriptionHandle, Text, Version,
+    decode::Decoder,
     encode::{self, Escaping},
     heart_beat::{HeartBeat, Pair},
     subscription::Subscriptions,
@@ -242,7 +242,7 @@ impl Session {
     }
 
     fn scan(&mut self) -> Result<bool, ProtocolError> {
-        let syntax = syntax(&self.config.limits, (self.state == State::Open).then_some(self.version));
+        let syntax = self.config.limits.syntax((self.state == State::Open).then_some(self.version));
         match self.decoder.scan(&syntax) {
             Ok(complete) => Ok(complete),
             Err(error) => self.fail(error),
@@ -271,6 +271,15 @@ impl Session {
         self.heart_beat.stop();
     }
 
+    /// The open transactions; the box is given back with the last of them.
+    fn transactions(&mut self) -> &mut Transactions {
+        self.transactions.get_or_insert_default()
+    }
+
+    fn tidy_transactions(&mut self) {
+        self.transactions = mem::take(&mut self.transactions).filter(|open| !open.is_empty());
+    }
+
     fn silence_floor(&self) -> Option<Duration> {
         self.config.heart_beat.browser_floor.filter(|_| self.config.profile == Profile::Spring)
     }
@@ -279,34 +288,5 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("state", &self.state).field("version", &self.version).finish_non_exhaustive()
-    }
-}
-
-/// Limits as the decoder wants them; before a version is agreed the small ones hold (L03).
-fn syntax(limits: &Limits, version: Option<Version>) -> Syntax {
-    const MOST: usize = 1 << 30;
-    let frame_bytes = match version {
-        None => limits.connect_frame_bytes.min(MOST),
-        Some(_) => usize::MAX,
-    };
-    Syntax {
-        version,
-        frame_bytes,
-        head_bytes: limits.header_block_bytes.min(MOST),
-        line_bytes: limits.header_line_bytes.min(MOST),
-        command_bytes: limits.command_bytes.min(MOST),
-        headers: limits.headers.min(MOST),
-        body_bytes: limits.body_bytes.min(MOST),
-    }
-}
-
-impl Session {
-    /// The open transactions; the box is given back with the last of them.
-    fn transactions(&mut self) -> &mut Transactions {
-        self.transactions.get_or_insert_default()
-    }
-
-    fn tidy_transactions(&mut self) {
-        self.transactions = mem::take(&mut self.transactions).filter(|open| !open.is_empty());
     }
 }

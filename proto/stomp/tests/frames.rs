@@ -52,7 +52,8 @@ fn f04_f05_line_ends_and_stray_nuls_between_frames_are_skipped() {
 
 #[test]
 fn f06_names_and_commands_are_case_sensitive() {
-    assert_eq!(fault(&mut open(Version::V1_2), "send\ndestination:/a\n\n\0").message(), "unknown command");
+    let error = fault(&mut open(Version::V1_2), "send\ndestination:/a\n\n\0");
+    assert_eq!((error.message(), error.detail()), ("unknown command", "commands are written in upper case"));
     let error = fault(&mut open(Version::V1_2), "SEND\nDestination:/a\n\n\0");
     assert_eq!(error.detail(), "SEND lacks the header destination");
     let send = send(&mut open(Version::V1_2), "SEND\ndestination:/a\nfoo:1\nFoo:2\n\n\0");
