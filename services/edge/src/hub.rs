@@ -146,3 +146,7 @@ impl Hub {
         self.memberships.len()
     }
 }
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

@@ -17,6 +17,8 @@ pub struct Outbound {
     frames: VecDeque<Bytes>,
     bytes: usize,
     blocked: bool,
+    /// Nobody is there to read any more.
+    abandoned: bool,
     /// Since when the client has taken no byte although something waits. `None` while nothing is stuck.
     stuck_since: Option<Duration>,
 }
@@ -40,8 +42,16 @@ impl std::ops::AddAssign for Written {
 impl Outbound {
     /// Adds a frame behind what waits already.
     pub fn push(&mut self, frame: Bytes) {
+        if self.abandoned {
+            return;
+        }
         self.bytes += frame.len();
         self.frames.push_back(frame);
+    }
+
+    /// Adds several.
+    pub fn extend(&mut self, frames: impl Iterator<Item = Bytes>) {
+        frames.for_each(|frame| self.push(frame));
     }
 
     /// Writes all that the socket takes. After `WouldBlock` nothing is tried until [`Outbound::writable`].
@@ -67,9 +77,14 @@ impl Outbound {
         }
         if self.frames.is_empty() {
             // An idle connection owns no queue.
-            *self = Self { blocked: self.blocked, ..Self::default() };
+            *self = Self { blocked: self.blocked, abandoned: self.abandoned, ..Self::default() };
         }
         Ok(written)
+    }
+
+    /// The socket is gone: what waits is dropped, and so is what comes.
+    pub fn abandon(&mut self) {
+        *self = Self { abandoned: true, ..Self::default() };
     }
 
     /// The socket can be written to again.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use stomp_proto::{ErrorFrame, ErrorKind, ProtocolError, Text};
 use tracing::Level;
 
@@ -116,21 +117,48 @@ impl Connection {
         self.set_paused(cx);
     }
 
-    /// The client closed its side, or confirmed our close.
-    pub(super) fn closed_by_client(&mut self, cx: &mut Context<'_>) {
-        if !matches!(self.phase, Phase::Closing { .. } | Phase::Dead { .. }) {
-            cx.metrics.closed(Ending::ClientClosed);
-            self.log(Ending::ClientClosed, None, None, cx);
-            self.leave_all(cx);
-            // The answer to its close still has to leave.
-            self.phase = Phase::Closing { until: cx.now + CLOSING };
+    /// The client closed its side, or confirmed our close; `replies` answer it.
+    pub(super) fn closed_by_client(&mut self, replies: Vec<Bytes>, cx: &mut Context<'_>) {
+        self.confirmed = Some(replies);
+        self.leave_all(cx);
+        self.finish_if_confirmed(cx);
+    }
+
+    /// A client that closed is gone once what it sent before has been taken: SENDs that wait for room in the log are
+    /// not lost because their sender was quick to leave (`stomp.md` D04).
+    pub(super) fn finish_if_confirmed(&mut self, cx: &mut Context<'_>) {
+        if self.confirmed.is_none() || self.has_unread_frames() {
+            return;
+        }
+        self.outbound.extend(self.confirmed.take().into_iter().flatten());
+        self.confirmed = Some(Vec::new());
+        match self.phase {
+            Phase::Closing { .. } | Phase::Dead { .. } => {}
+            _ => {
+                cx.metrics.closed(Ending::ClientClosed);
+                self.log(Ending::ClientClosed, None, None, cx);
+                // The answer to its close still has to leave.
+                self.phase = Phase::Closing { until: cx.now + CLOSING };
+            }
         }
         if self.outbound.is_empty() {
             self.phase = Phase::Dead { linger_zero: false };
-        } else if let Phase::Closing { until } = &mut self.phase {
-            *until = (*until).min(cx.now + CLOSING);
         }
-        self.confirmed = true;
+    }
+
+    /// The socket is gone.
+    pub fn lost(&mut self, cx: &mut Context<'_>) {
+        self.outbound.abandon();
+        self.leave_all(cx);
+        if self.has_unread_frames() {
+            self.confirmed = Some(Vec::new());
+        } else if !matches!(self.phase, Phase::Dead { .. }) {
+            if !matches!(self.phase, Phase::Closing { .. }) {
+                cx.metrics.closed(Ending::ClientLost);
+                self.log(Ending::ClientLost, None, None, cx);
+            }
+            self.phase = Phase::Dead { linger_zero: false };
+        }
     }
 
     /// The place that a cursor wanted to go on from is no longer kept.
@@ -150,22 +178,13 @@ impl Connection {
         self.end(Ending::ShutDown, None, None, cx);
     }
 
-    /// The socket is gone.
-    pub fn lost(&mut self, cx: &mut Context<'_>) {
-        if !matches!(self.phase, Phase::Dead { .. }) {
-            if !matches!(self.phase, Phase::Closing { .. }) {
-                cx.metrics.closed(Ending::ClientLost);
-                self.log(Ending::ClientLost, None, None, cx);
-            }
-            self.leave_all(cx);
-            self.phase = Phase::Dead { linger_zero: false };
-        }
-    }
-
     /// After everything that happened: queued octets have been written as far as the socket takes them.
     pub fn handle_flushed(&mut self, cx: &mut Context<'_>) {
+        if self.paused_since.is_some() {
+            self.advance(cx);
+        }
         if self.outbound.is_empty() {
-            if self.confirmed && matches!(self.phase, Phase::Closing { .. }) {
+            if self.confirmed.is_some() && matches!(self.phase, Phase::Closing { .. }) {
                 self.phase = Phase::Dead { linger_zero: false };
             }
             self.read_on(cx);

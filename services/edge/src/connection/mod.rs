@@ -3,25 +3,27 @@
 //! | file | what |
 //! |---|---|
 //! | this one | CONNECT to DISCONNECT: the order in which things happen to a connection |
-//! | [`sends`](self) `sends.rs` | SEND and COMMIT, until each has met its outcome |
+//! | `connect.rs` | CONNECT: the token, the session |
+//! | `sends.rs` | SEND and COMMIT, until each has met its outcome |
 //! | `subscriptions.rs` | SUBSCRIBE and UNSUBSCRIBE, live delivery, and cursors for who cannot keep up |
 //! | `endings.rs` | ERROR, close, and what is left to be done after that |
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
-use stomp_proto::{Accept, Connect, Event, ProtocolError, Session, Text, Version};
+use bytes::Bytes;
+use stomp_proto::{Connect, Event, ProtocolError, Session, Text, Version};
 
 use crate::{
-    auth::{AuthError, Identity, UpgradeCredentials},
-    context::{AuthJob, Context},
+    auth::{Identity, UpgradeCredentials},
+    context::Context,
     disconnect::Ending,
     outbound::Outbound,
     server::ConnectionGuard,
     timer::Tick,
-    tokens::Checked,
     transport::{Fault, Input, Transport, WebSocket},
 };
 
+mod connect;
 mod endings;
 mod sends;
 mod subscriptions;
@@ -81,8 +83,8 @@ pub struct Connection {
     expires: Option<Duration>,
     next_ping: Option<Duration>,
     pings_unanswered: u32,
-    /// The client has closed its side of the transport.
-    confirmed: bool,
+    /// The client has closed its side of the transport; what answers that still has to leave.
+    confirmed: Option<Vec<Bytes>>,
     /// Frees the connection's place when it is dropped.
     _guard: ConnectionGuard,
 }
@@ -114,7 +116,7 @@ impl Connection {
             expires: None,
             next_ping: None,
             pings_unanswered: 0,
-            confirmed: false,
+            confirmed: None,
             _guard: guard,
         }
     }
@@ -148,36 +150,16 @@ impl Connection {
         if let Some(error) = broken {
             self.fail(&error, cx);
         }
-        for reply in replies {
-            self.outbound.push(reply);
+        if closed {
+            return self.closed_by_client(replies, cx);
         }
+        self.outbound.extend(replies.into_iter());
         match result {
-            _ if closed => self.closed_by_client(cx),
             Ok(()) => {}
             Err(Fault::TooLarge) => self.end(Ending::TooLarge, Some("a WebSocket message above the limit"), None, cx),
             Err(Fault::NotUtf8) => self.end(Ending::WebSocketNotUtf8, None, None, cx),
             Err(Fault::Protocol) => self.end(Ending::WebSocketProtocol, None, None, cx),
         }
-    }
-
-    /// The token check's answer to CONNECT.
-    pub fn handle_authenticated(&mut self, result: Result<Identity, AuthError>, cx: &mut Context<'_>) {
-        let asked = match std::mem::replace(&mut self.phase, Phase::Open) {
-            Phase::Authenticating(asked) => asked,
-            other => {
-                self.phase = other;
-                return;
-            }
-        };
-        let (connect, session) = *asked;
-        match result {
-            Ok(identity) => self.accept(&connect, &session, identity, cx),
-            Err(error) => {
-                cx.metrics.connections.auth.of(Some(error)).inc();
-                self.end(Ending::BadCredentials, Some(&error.to_string()), None, cx);
-            }
-        }
-        self.advance(cx);
     }
 
     /// Does everything that can be done with what the client has sent so far.
@@ -191,6 +173,12 @@ impl Connection {
         }
         self.pump();
         self.set_paused(cx);
+        self.finish_if_confirmed(cx);
+    }
+
+    /// Whether frames wait that have been received but not looked at.
+    fn has_unread_frames(&self) -> bool {
+        self.paused_since.is_some() && self.session.buffered() > 0
     }
 
     /// Whether the socket may be read.
@@ -199,7 +187,7 @@ impl Connection {
             Phase::Dead { .. } => false,
             // A closing socket is read to its end, or unread octets would turn the close into a reset.
             Phase::Closing { .. } => true,
-            _ => self.paused_since.is_none(),
+            _ => self.paused_since.is_none() && self.confirmed.is_none(),
         }
     }
 
@@ -229,47 +217,6 @@ impl Connection {
                 self.phase = Phase::Settling { ending: Ending::Disconnected, receipt, until };
                 self.settle(cx);
             }
-        }
-    }
-
-    fn connect(&mut self, connect: Connect, cx: &mut Context<'_>) {
-        let credentials = match std::mem::replace(&mut self.phase, Phase::Open) {
-            Phase::New(credentials) => credentials,
-            other => {
-                self.phase = other;
-                return;
-            }
-        };
-        let session = cx.shell.session_id();
-        let job = AuthJob {
-            connection: cx.slot,
-            generation: self.generation,
-            credentials: *credentials,
-            session: session.clone(),
-            headers: connect.headers.clone(),
-        };
-        self.phase = Phase::Authenticating(Box::new((connect, session)));
-        match cx.shell.authenticate(job) {
-            Checked::Now(result) => self.handle_authenticated(result, cx),
-            Checked::Later => {}
-            Checked::Busy => self.end(Ending::TryLater, None, None, cx),
-        }
-    }
-
-    fn accept(&mut self, connect: &Connect, session: &str, identity: Identity, cx: &mut Context<'_>) {
-        cx.metrics.connections.auth.of(None).inc();
-        cx.metrics.connections.sessions.inc();
-        self.soft_errors = connect.headers.get("x-errors") == Some("soft");
-        self.expires = identity.expires_at.map(|at| cx.on_clock(at));
-        let headers = [("x-errors", "soft")];
-        self.session.accept(
-            Accept { session, user: Some(&identity.user), headers: if self.soft_errors { &headers } else { &[] } },
-            cx.now,
-        );
-        self.identity = Some(Box::new(identity));
-        self.transport.limit(cx.settings.stomp_frame_bytes);
-        if self.session.heart_beats().1.is_none() {
-            self.next_ping = Some(cx.now + PING_EVERY);
         }
     }
 

@@ -50,7 +50,7 @@ mod tests {
         for tenth in 50..160 {
             closed.extend(drain.due(Duration::from_millis(tenth * 100)));
             let expected = (tenth - 50) * 10 + 1;
-            assert_eq!(closed.len() as u64, expected.min(1000));
+            assert!((closed.len() as u64).abs_diff(expected.min(1000)) <= 1, "{} of {expected}", closed.len());
         }
         assert!(drain.is_over());
         assert_ne!(closed, all);
