@@ -178,7 +178,8 @@ impl KafkaSettings {
     /// The client that reads the topic's settings and creates it.
     pub(super) fn admin(&self) -> ClientConfig {
         let mut config = self.client(&[]);
-        let theirs = |key: &str| PRODUCER_ALONE.contains(&key) || PRODUCER.iter().chain(CONSUMER).any(|(k, _)| *k == key);
+        let theirs =
+            |key: &str| PRODUCER_ALONE.contains(&key) || PRODUCER.iter().chain(CONSUMER).any(|(k, _)| *k == key);
         self.overrides(&mut config, theirs);
         config.set("statistics.interval.ms", "0");
         config
