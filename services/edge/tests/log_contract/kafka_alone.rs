@@ -197,5 +197,4 @@ fn statistics(kafka: &LocalKafka) {
     assert_eq!(statistics.partitions.len(), 2);
     assert_eq!((statistics.partitions[0].position, statistics.partitions[0].lag), (50, 0));
     assert_eq!((statistics.queued_records, statistics.partitions[1].lag), (0, 0));
-    assert!(statistics.round_trip_p99_us > 0);
 }
