@@ -76,6 +76,8 @@ pub(super) struct Calls {
     /// A partition's offset was out of range: find out which.
     pub(super) reset: bool,
     pub(super) look: bool,
+    /// The producer has met an error: see whether it is beyond repair.
+    pub(super) producer: bool,
     /// Look even if it was done a moment ago.
     pub(super) urgent: bool,
 }

@@ -93,14 +93,16 @@ impl Keeper {
             if calls.stop {
                 return;
             }
-            if self.state.fatal.load(Relaxed) {
+            if self.producer.is_condemned() {
                 match self.producer.replace() {
                     Ok(()) => tracing::info!("the producer has been replaced"),
                     Err(error) => tracing::warn!(%error, "cannot replace the producer yet"),
                 }
             }
             // Errors come in bursts; brokers are not asked for each of them.
-            if calls.look && !calls.reset && !calls.urgent && looked.elapsed() < Duration::from_millis(500) {
+            let now = calls.reset || calls.urgent;
+            let soon = if calls.look { Duration::from_millis(500) } else { interval };
+            if !now && looked.elapsed() < soon {
                 continue;
             }
             self.look(calls.reset);

@@ -71,10 +71,8 @@ impl ClientContext for Delivery {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(Code::Fatal) {
-            self.shared.condemn(reason);
-            self.warmed.notify_all();
-        }
+        // A fatal error comes under its cause's name, so any error is a reason to look.
+        self.inner.state.call(|calls| calls.producer = true);
         self.inner.error(error, reason);
     }
 }
@@ -95,24 +93,12 @@ impl ProducerContext for Delivery {
             }
             Err((error, _)) => {
                 let outcome = outcome_of(error.rdkafka_error_code());
-                if matches!(outcome, Outcome::Unknown(Reason::Fatal)) {
-                    self.shared.condemn(&error.to_string());
-                }
                 tracing::debug!(%error, ?outcome, "a record was not acknowledged");
                 outcome
             }
         };
         self.shared.reports.settled(sent.ticket, outcome);
         self.shared.in_flight.settled(sent.slot);
-    }
-}
-
-impl Shared {
-    fn condemn(&self, reason: &str) {
-        if !self.state.fatal.swap(true, Relaxed) {
-            self.state.set_fault(Fault::Writing, Some(format!("the producer is being replaced: {reason}")));
-            self.state.call(|calls| calls.look = true);
-        }
     }
 }
 
@@ -187,8 +173,25 @@ impl Producer {
             .payload(&record.value[..]);
         producer.send(out).map_err(|(error, _)| {
             self.shared.in_flight.settled(slot);
-            refusal_of(error.rdkafka_error_code())
+            let reason = refusal_of(error.rdkafka_error_code());
+            if reason == Reason::Fatal {
+                self.shared.state.call(|calls| calls.producer = true);
+            }
+            reason
         })
+    }
+
+    /// Whether the producer is beyond repair; from then on nothing is published.
+    pub(super) fn is_condemned(&self) -> bool {
+        let state = &self.shared.state;
+        if !state.fatal.load(Relaxed)
+            && let Some(producer) = self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref()
+            && let Some((_, why)) = producer.client().fatal_error()
+        {
+            state.fatal.store(true, Relaxed);
+            state.set_fault(Fault::Writing, Some(format!("the producer is being replaced: {why}")));
+        }
+        state.fatal.load(Relaxed)
     }
 
     /// Connects to every leader and waits for the producer id, so that the first SEND does not: up to a second.
@@ -212,12 +215,12 @@ impl Producer {
         }
         let delivery = client.context();
         let mut warm = lock(&delivery.warm);
-        while !*warm && !self.shared.state.fatal.load(Relaxed) && Instant::now() < until {
+        while !*warm && Instant::now() < until {
+            if let Some((_, why)) = client.fatal_error() {
+                return Err(LogError(why));
+            }
             let left = until.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
             warm = delivery.warmed.wait_timeout(warm, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        if self.shared.state.fatal.load(Relaxed) {
-            return Err(LogError(client.fatal_error().map_or_else(|| "fatal error".to_owned(), |(_, text)| text)));
         }
         Ok(*warm)
     }
@@ -232,21 +235,13 @@ impl Producer {
             // Dropping reports whatever may be left.
             drop(old);
         }
+        let fresh = Self::make(&self.settings, &self.shared).map_err(|e| LogError(e.to_string()))?;
+        self.warm_up(&fresh)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
+        self.made.fetch_add(1, Relaxed);
         self.shared.state.fatal.store(false, Relaxed);
-        let fresh = Self::make(&self.settings, &self.shared).map_err(|e| LogError(e.to_string()));
-        let warmed = fresh.and_then(|fresh| self.warm_up(&fresh).map(|_| fresh));
-        match warmed {
-            Ok(fresh) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
-                self.made.fetch_add(1, Relaxed);
-                self.shared.state.set_fault(Fault::Writing, None);
-                Ok(())
-            }
-            Err(error) => {
-                self.shared.state.fatal.store(true, Relaxed);
-                Err(error)
-            }
-        }
+        self.shared.state.set_fault(Fault::Writing, None);
+        Ok(())
     }
 
     /// See [`Log::flush`](super::super::Log::flush). The producer's own thread goes on serving the reports, so that
