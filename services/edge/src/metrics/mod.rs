@@ -17,6 +17,8 @@ pub mod labels;
 mod log;
 mod parts;
 mod process;
+#[cfg(test)]
+mod tests;
 
 pub use labels::{ClientCommand, Label, Opened, Poison, ReadyCheck, Resumed, Sent, ServerCommand, Subscribed};
 use parts::Registrar;
