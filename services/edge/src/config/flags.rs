@@ -13,26 +13,37 @@ pub(super) enum Action {
 }
 
 const EXAMPLES: &str = "\
-Sizes are octets or carry KiB, MiB, GiB; times carry ms, s, m, h. A repeatable flag takes a comma-separated list from
-its variable (KLATSCH_KAFKA_PROPERTY: one k=v a line). A flag wins over its variable; an empty variable counts as unset.
+Sizes are octets or carry KiB, MiB, GiB; times carry ms, s, m, h.
+A repeatable flag takes a comma-separated list from its variable
+(KLATSCH_KAFKA_PROPERTY: one k=v a line). A flag wins over its variable;
+an empty variable counts as unset.
 
 Examples:
   klatsch-edge --dev
       everything in one process, nothing kept; open http://127.0.0.1:8080
   klatsch-edge --kafka broker-1:9092,broker-2:9092 --create-topic --page
       a real log, clients on this machine only
-  klatsch-edge --listen 0.0.0.0:8080 --admin 0.0.0.0:9090 --kafka kafka:9093 --kafka-properties /etc/klatsch/client.properties \\
-               --auth jwt --jwt-alg RS256 --jwt-key /etc/klatsch/issuer.pem --allow-origin https://chat.example
+  klatsch-edge --listen 0.0.0.0:8080 --admin 0.0.0.0:9090 \\
+      --kafka kafka:9093 --kafka-properties /etc/klatsch/client.properties \\
+      --auth jwt --jwt-alg RS256 --jwt-key /etc/klatsch/issuer.pem \\
+      --allow-origin https://chat.example
       production; add check-config to try the settings first
 
 Exit codes: 0 drained, 64 settings, 69 topic refused, 70 a thread died.";
 
 /// klatsch's edge: browsers speak STOMP over WebSocket to it, every message is a record in one Kafka topic.
 #[derive(Debug, Parser)]
-#[command(name = "klatsch-edge", version, after_help = EXAMPLES, max_term_width = 120, hide_possible_values = true)]
+#[command(name = "klatsch-edge", version, after_help = EXAMPLES, max_term_width = 120, disable_help_flag = true)]
 pub(super) struct Flags {
-    #[arg(value_enum, value_name = "COMMAND")]
+    /// check-config: read all settings, name every fault, start nothing;
+    /// healthcheck: ask the --admin address whether the edge is ready, exit 0 or 1;
+    /// without a command the edge runs
+    #[arg(value_enum, value_name = "COMMAND", hide_possible_values = true)]
     pub(super) action: Option<Action>,
+
+    /// Print help
+    #[arg(short = 'h', long, action = ArgAction::Help)]
+    pub(super) help: Option<bool>,
 
     /// Where clients connect
     #[arg(

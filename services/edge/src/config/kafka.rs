@@ -127,6 +127,9 @@ pub(super) fn readable(path: &Path) -> bool {
     if path.is_dir() { fs::read_dir(path).is_ok() } else { fs::File::open(path).is_ok() }
 }
 
+/// A file given by mistake may be a secret whole, so only what looks like a property's name is repeated.
 fn note(faults: &mut Collector, key: &str, wrong: Wrong) {
-    faults.note_as(format!("Kafka property {key:?}"), wrong);
+    let plain = |c: char| c.is_ascii_lowercase() || matches!(c, '.' | '_');
+    let shown = if key.contains('.') && key.chars().all(plain) || key == "acks" { key } else { "…" };
+    faults.note_as(format!("Kafka property {shown:?}"), wrong);
 }

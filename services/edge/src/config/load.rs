@@ -11,7 +11,9 @@ use std::{
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    Command, Config, Faults, Limits, LogChoice, LogFormat, Profile, Times, TopicSettings, authentication, command_line,
+    Command, Config, Faults, KafkaProperties, Limits, LogChoice, LogFormat, Profile, Times, TopicSettings,
+    authentication,
+    command_line::{self, Parsed},
     faults::{Collector, Wrong},
     flags::{Action, Flags},
     kafka,
@@ -36,9 +38,10 @@ impl Config {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .filter(|(_, value)| !value.is_empty())
             .collect();
-        let flags = match command_line::parse(args.into_iter().collect(), &environment, &mut faults) {
-            Ok(flags) => flags,
-            Err(text) => return Ok(Command::Print(text)),
+        let flags = match command_line::parse(args, &environment, &mut faults) {
+            Parsed::Flags(flags) => flags,
+            Parsed::Print(text) => return Ok(Command::Print(text)),
+            Parsed::Nothing => return Err(Faults(faults.faults)),
         };
         let command = match flags.action {
             Some(Action::Healthcheck) => Command::Healthcheck(probed(&flags.admin, &mut faults)),
@@ -129,7 +132,7 @@ fn log_choice(flags: &Flags, faults: &mut Collector) -> LogChoice {
         return LogChoice::Memory;
     }
     if let Some(brokers) = brokers {
-        return LogChoice::Kafka { brokers, properties: given.all };
+        return LogChoice::Kafka { brokers, properties: KafkaProperties(given.all) };
     }
     if flags.kafka.is_none() && !flags.dev {
         let instead = "write --kafka HOST:PORT,… or, to try klatsch without a Kafka, --dev";

@@ -85,8 +85,26 @@ pub enum LogChoice {
         /// `HOST:PORT,…`.
         brokers: String,
         /// librdkafka properties on top of our own, translated and checked.
-        properties: Vec<(String, String)>,
+        properties: KafkaProperties,
     },
+}
+
+/// librdkafka properties, by name. `Debug` shows the names only: some values are passwords.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct KafkaProperties(Vec<(String, String)>);
+
+impl std::ops::Deref for KafkaProperties {
+    type Target = [(String, String)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for KafkaProperties {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// The topic and what it must be like.

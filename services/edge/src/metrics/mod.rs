@@ -18,6 +18,8 @@ pub mod labels;
 mod log;
 mod parts;
 mod process;
+#[cfg(test)]
+mod tests;
 
 pub use labels::{ClientCommand, Label, Opened, Poison, Resumed, Sent, ServerCommand, Subscribed};
 use parts::Registrar;
