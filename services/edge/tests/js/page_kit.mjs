@@ -38,8 +38,11 @@ export async function launch() {
  * true, the browser's own line about a WebSocket that cannot be opened is none.
  */
 export class Reader {
+  static opened = [];
+
   static async open(browser, url, nickname, options = DESKTOP) {
     const reader = new Reader();
+    Reader.opened.push(reader);
     reader.name = nickname;
     reader.faults = [];
     reader.outage = false;
@@ -119,17 +122,11 @@ export async function driver(at) {
   return JSON.parse(value);
 }
 
-/** Runs the test; the last line is `{ at: "passed" }` or `{ at: "failed", why }`. */
+/** Runs the test; the last line, after which nothing is left running, is `{ at: "passed" }` or `{ at: "failed", why }`. */
 export async function run(test) {
   const { browser, close } = await launch();
-  try {
-    await test(browser);
-    console.log(JSON.stringify({ at: 'passed' }));
-  } catch (error) {
-    console.log(JSON.stringify({ at: 'failed', why: error.stack }));
-    process.exitCode = 1;
-  } finally {
-    await close();
-    process.stdin.destroy();
-  }
+  const why = await test(browser).then(() => undefined, (error) => [error.stack, ...Reader.opened.flatMap(({ name, faults }) => faults.map((fault) => `${name}: ${fault}`))].join('\n'));
+  await close();
+  console.log(JSON.stringify(why ? { at: 'failed', why } : { at: 'passed' }));
+  process.stdin.destroy();
 }
