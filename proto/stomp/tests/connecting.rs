@@ -144,9 +144,10 @@ fn v11_frames_behind_connect_wait_for_the_answer() {
 fn v12_receipt_on_connect_is_ignored() {
     let mut session = connect(Default::default(), "CONNECT\naccept-version:1.2\nreceipt:1\n\n\0");
     assert!(raw(&mut session).is_empty());
-    let mut session = fresh(Default::default());
-    let error = fault(&mut session, "CONNECT\nreceipt:1\naccept-version:7\n\n\0");
-    assert_eq!(error.receipt(), None);
+    for bad in ["accept-version:7\n\n\0", "no colon\n\n\0", "\0", "content-length:x\n\n\0"] {
+        let error = fault(&mut fresh(Default::default()), format!("CONNECT\nreceipt:1\n{bad}"));
+        assert_eq!(error.receipt(), None, "{bad:?}");
+    }
 }
 
 #[test]

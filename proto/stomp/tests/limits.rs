@@ -54,7 +54,7 @@ fn l01_what_is_exactly_at_a_limit_passes() {
     assert!(send(&mut open(), "SEND\ndestination:/a\ncontent-length:7\n\n0123456\0").body.len() == 7);
     for (over, what) in [
         ("SEND\ndestination:/a\na:1\nb:1\nc:1\n\n\0", "more headers than allowed"),
-        ("SEND\ndestination:/a\n\n01234567890\0", "the body is longer than allowed"),
+        ("SEND\ndestination:/a\n\n01234567890", "the body is longer than allowed"),
         ("SEND\ndestination:/a\ncontent-length:11\n\n", "the body is longer than allowed"),
         ("SEND\ndestination:/a\na:345678901234567890\n\n\0", "a header line is longer than allowed"),
         ("SEND\ndestination:/a\na:34567890123456789\nb:12\n\n\0", "command and headers are longer than allowed"),

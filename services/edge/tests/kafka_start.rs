@@ -32,7 +32,7 @@ fn an_edge_waits_for_kafka_and_refuses_a_topic_that_does_not_fit() {
     // Nobody listens on port 9 of loopback: it waits, says so, is alive and not ready; SIGTERM ends it.
     let mut lost = Edge::spawn(&["--kafka", "127.0.0.1:9"]);
     lost.listening();
-    lost.logged("127.0.0.1:9", SOON);
+    lost.logged("waiting for Kafka", SOON);
     assert_eq!(lost.admin_get("/livez").0, 200);
     let (status, why) = lost.admin_get("/readyz");
     assert_eq!(status, 503, "{why}");
@@ -44,12 +44,13 @@ fn an_edge_waits_for_kafka_and_refuses_a_topic_that_does_not_fit() {
 
     // A topic that is missing: refused, naming what would help.
     let said = refused(&kafka, &[]);
-    assert!(said.contains("chat.events.v1") && said.contains("--create-topic"), "{said}");
+    assert!(said.contains("topic chat.events.v1 does not exist: klatsch-edge --kafka"), "{said}");
+    assert!(said.contains("--create-topic creates it"), "{said}");
 
     // Fewer partitions than the edge pins rooms to: refused, with both numbers.
     kafka.create_topic("few", 4, &HashMap::from([("max.message.bytes", "262144")]));
     let said = refused(&kafka, &["--topic", "few"]);
-    assert!(said.contains('4') && said.contains("12"), "{said}");
+    assert!(said.contains("topic few has 4 partitions, 12 are needed"), "{said}");
     // And so with --create-topic, which leaves a topic that exists alone.
     refused(&kafka, &["--topic", "few", "--create-topic"]);
 
@@ -61,7 +62,7 @@ fn an_edge_waits_for_kafka_and_refuses_a_topic_that_does_not_fit() {
     // More partitions: a warning.
     kafka.create_topic("many", 13, &HashMap::from([("message.timestamp.type", "LogAppendTime")]));
     let edge = Edge::on(&kafka, "many", &["--topic", "many"]);
-    edge.logged("13", SOON);
+    edge.logged("more partitions than rooms are spread over", SOON);
 
     // --create-topic creates it, as its own settings say, and a second edge needs the flag no more.
     let first = Edge::on(&kafka, "first", &["--create-topic"]);
@@ -82,4 +83,16 @@ fn an_edge_waits_for_kafka_and_refuses_a_topic_that_does_not_fit() {
     ] {
         assert_eq!(settings.get(name).map(String::as_str), Some(value), "{name}");
     }
+
+    // Kafka that comes back while an edge waits for it: the edge becomes ready by itself.
+    drop((edge, first, second));
+    kafka.kill(1);
+    let bootstrap = kafka.bootstrap();
+    let mut patient = Edge::spawn(&["--kafka", &bootstrap]);
+    patient.listening();
+    patient.logged("waiting for Kafka", SOON);
+    assert_eq!(patient.admin_get("/readyz").0, 503);
+    kafka.start_node(1);
+    patient.ready();
+    assert_eq!(patient.admin_get("/readyz").0, 200);
 }

@@ -75,7 +75,7 @@ pub(super) fn refused(error: &OpenError) -> Exit {
 impl Edge {
     pub(super) fn kafka_settings(&self) -> KafkaSettings {
         let (brokers, properties) = match &self.config.log {
-            LogChoice::Kafka { brokers, properties } => (brokers.clone(), properties.clone()),
+            LogChoice::Kafka { brokers, properties } => (brokers.clone(), properties.to_vec()),
             LogChoice::Embedded | LogChoice::Memory => Default::default(),
         };
         let topic = self.config.topic.clone();
