@@ -20,7 +20,6 @@ fn activity(metrics: &Metrics, room: u32) {
     metrics.connections.duration.observe(f64::from(room));
     metrics.stomp.rooms.set(i64::from(room));
     metrics.stomp.subscribed.of(nth(seed)).inc();
-    metrics.stomp.resumed.of(nth(seed)).inc();
     metrics.stomp.received.of(nth(seed)).inc_by(3);
     metrics.stomp.sent.of(nth(seed)).inc_by(3);
     metrics.stomp.protocol_errors.of(nth(seed)).inc();
