@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use klatsch_edge::upgrade::Socket;
 use socket2::SockRef;
 
-use crate::support::{Edge, UPGRADE};
+use crate::support::{Edge, PATIENCE, UPGRADE};
 
 fn get(fields: &str) -> String {
     format!("GET /ws HTTP/1.1\r\n{fields}\r\n")
@@ -22,6 +22,7 @@ fn instead(name: &str, line: &str) -> String {
 /// Reads `length` bytes: those that were read ahead, then the socket's.
 fn read_exactly(socket: &mut Socket, length: usize) -> Vec<u8> {
     socket.stream.set_nonblocking(false).unwrap();
+    socket.stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut bytes = socket.read_ahead.to_vec();
     let ahead = bytes.len();
     bytes.resize(length, 0);

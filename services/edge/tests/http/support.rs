@@ -133,6 +133,11 @@ impl Edge {
         self.sockets.recv_timeout(PATIENCE).expect("no socket was handed over")
     }
 
+    /// A socket that was handed over, if there is one soon.
+    pub(crate) fn try_socket(&self) -> Option<Socket> {
+        self.sockets.recv_timeout(Duration::from_millis(10)).ok()
+    }
+
     /// Guards report nothing when they are dropped, so the counts have to be looked at.
     pub(crate) fn wait_for_counts(&self, connections: usize, half_open: usize) {
         let deadline = Instant::now() + PATIENCE;
