@@ -199,6 +199,10 @@ impl Log for KafkaLog {
         self.producer.flush(timeout)
     }
 
+    fn lags(&self) -> Vec<(i32, i64)> {
+        self.statistics().partitions.iter().map(|it| (it.partition, it.lag)).collect()
+    }
+
     fn health(&self) -> Health {
         let in_flight = self.producer.in_flight();
         Health {

@@ -207,6 +207,11 @@ pub trait Log: Send + Sync + 'static {
 
     /// A snapshot; cheap enough for every scrape and probe.
     fn health(&self) -> Health;
+
+    /// For each partition how many records the reader is behind its end, as far as that is measured.
+    fn lags(&self) -> Vec<(i32, i64)> {
+        Vec::new()
+    }
 }
 
 /// The log cannot be used.

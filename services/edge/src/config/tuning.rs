@@ -1,0 +1,94 @@
+//! The settings that most edges leave alone: limits, times, STOMP's details, logging.
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(super) struct TuningFlags {
+    /// Largest body of a SEND
+    #[arg(long, env = "KLATSCH_MAX_BODY", value_name = "SIZE", default_value = "64KiB", help_heading = "Limits")]
+    pub(super) max_body: String,
+    /// Largest header block of a frame
+    #[arg(long, env = "KLATSCH_MAX_HEADERS", value_name = "SIZE", default_value = "16KiB", help_heading = "Limits")]
+    pub(super) max_headers: String,
+    /// Client connections of this edge
+    #[arg(long, env = "KLATSCH_MAX_CONNECTIONS", value_name = "N", default_value = "20000", help_heading = "Limits")]
+    pub(super) max_connections: String,
+    /// Client connections from one address; 0: no limit (all clients come through one proxy)
+    #[arg(
+        long,
+        env = "KLATSCH_MAX_CONNECTIONS_PER_ADDRESS",
+        value_name = "N",
+        default_value = "1000",
+        help_heading = "Limits"
+    )]
+    pub(super) max_connections_per_address: String,
+    /// Subscriptions of one session
+    #[arg(long, env = "KLATSCH_MAX_SUBSCRIPTIONS", value_name = "N", default_value = "100", help_heading = "Limits")]
+    pub(super) max_subscriptions: String,
+    /// Receipts that one session may wait for
+    #[arg(long, env = "KLATSCH_MAX_RECEIPTS", value_name = "N", default_value = "1024", help_heading = "Limits")]
+    pub(super) max_receipts: String,
+    /// Memory for the recent end of the log
+    #[arg(long, env = "KLATSCH_TAIL_BYTES", value_name = "SIZE", default_value = "64MiB", help_heading = "Limits")]
+    pub(super) tail_bytes: String,
+    /// How far back the recent end of the log reaches, if its memory suffices
+    #[arg(long, env = "KLATSCH_TAIL_TIME", value_name = "TIME", default_value = "10m", help_heading = "Limits")]
+    pub(super) tail_time: String,
+    /// Threads that own connections [default: the processors there are]
+    #[arg(long, env = "KLATSCH_WORKERS", value_name = "N", help_heading = "Limits")]
+    pub(super) workers: Option<String>,
+
+    /// A SEND that is not acknowledged by then is answered with ERROR
+    #[arg(long, env = "KLATSCH_SEND_TIMEOUT", value_name = "TIME", default_value = "15s", help_heading = "Times")]
+    pub(super) send_timeout: String,
+    /// A connection without CONNECT is closed by then
+    #[arg(long, env = "KLATSCH_CONNECT_TIMEOUT", value_name = "TIME", default_value = "10s", help_heading = "Times")]
+    pub(super) connect_timeout: String,
+    /// From SIGTERM to the end at the latest; the edge ends as soon as it is empty
+    #[arg(long, env = "KLATSCH_GRACE", value_name = "TIME", default_value = "30s", help_heading = "Times")]
+    pub(super) grace: String,
+    /// Most sessions closed per second while draining
+    #[arg(long, env = "KLATSCH_DRAIN_RATE", value_name = "N", default_value = "500", help_heading = "Times")]
+    pub(super) drain_rate: String,
+    /// The shortest heart-beat interval that is agreed to
+    #[arg(long, env = "KLATSCH_HEART_BEAT_FLOOR", value_name = "TIME", default_value = "1s", help_heading = "Times")]
+    pub(super) heart_beat_floor: String,
+    /// The longest heart-beat interval; also how often a WebSocket ping is sent where a client wants no heart-beats
+    #[arg(long, env = "KLATSCH_HEART_BEAT_CAP", value_name = "TIME", default_value = "25s", help_heading = "Times")]
+    pub(super) heart_beat_cap: String,
+
+    /// spring forgives what Spring forgives; strict is the specification's letter
+    #[arg(
+        long,
+        env = "KLATSCH_PROFILE",
+        value_name = "spring|strict",
+        default_value = "spring",
+        help_heading = "STOMP"
+    )]
+    pub(super) profile: String,
+    /// A SEND destination prefix beside /topic/; repeatable
+    #[arg(
+        long,
+        env = "KLATSCH_ALIAS_SEND",
+        value_name = "PREFIX",
+        default_values = ["/app/", "/pub/", "/publish/"],
+        help_heading = "STOMP"
+    )]
+    pub(super) alias_send: Vec<String>,
+    /// A SUBSCRIBE destination prefix beside /topic/; repeatable
+    #[arg(
+        long,
+        env = "KLATSCH_ALIAS_SUBSCRIBE",
+        value_name = "PREFIX",
+        default_value = "/sub/",
+        help_heading = "STOMP"
+    )]
+    pub(super) alias_subscribe: Vec<String>,
+
+    /// How log lines look on stderr [default: text on a terminal, json elsewhere]
+    #[arg(long, env = "KLATSCH_LOG", value_name = "json|text", help_heading = "Logging")]
+    pub(super) log: Option<String>,
+    /// What is logged: a level, or target=level,… as in RUST_LOG
+    #[arg(long, env = "KLATSCH_LOG_FILTER", value_name = "FILTER", default_value = "info", help_heading = "Logging")]
+    pub(super) log_filter: String,
+}

@@ -1,0 +1,189 @@
+//! The closed label sets. A label's values are known before the first client comes: nothing that a client, a room or a
+//! record can influence ever becomes one (operations.md §5).
+
+use crate::{auth::AuthError, disconnect::Ending, readiness::Check};
+
+/// A value of a label whose values are all known.
+pub trait Label: Copy + PartialEq + 'static {
+    /// The label's name.
+    const NAME: &'static str;
+    /// Every value.
+    fn all() -> Vec<Self>;
+    /// How it is written.
+    fn value(self) -> &'static str;
+}
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident($label:literal) { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl Label for $name {
+            const NAME: &'static str = $label;
+
+            fn all() -> Vec<Self> {
+                vec![$($name::$variant),*]
+            }
+
+            fn value(self) -> &'static str {
+                match self { $($name::$variant => $value,)* }
+            }
+        }
+    )*};
+}
+
+labels! {
+    /// How an upgrade ended.
+    Opened("result") {
+        /// 101.
+        Ok = "ok",
+        /// 403, `Origin`.
+        Origin = "origin",
+        /// 503, all connections taken.
+        Limit = "limit",
+        /// 429, too many from one address.
+        AddressLimit = "address_limit",
+        /// 400 and the like.
+        BadRequest = "bad_request",
+        /// 503 before the first `ready`.
+        NotReady = "not_ready",
+        /// 503, draining.
+        Draining = "draining",
+    }
+    /// What became of a SUBSCRIBE.
+    Subscribed("result") {
+        /// Open.
+        Ok = "ok",
+        /// No right.
+        Denied = "denied",
+        /// Too many.
+        Limit = "limit",
+        /// No such destination.
+        BadDestination = "bad_destination",
+        /// The id is in use, or a header is wrong.
+        Invalid = "invalid",
+    }
+    /// What became of a SEND.
+    Sent("result") {
+        /// In the log.
+        Ok = "ok",
+        /// In the log already, under the same key.
+        Repeated = "repeated",
+        /// No right.
+        Denied = "denied",
+        /// Not a SEND that could be taken.
+        Invalid = "invalid",
+        /// Too fast.
+        RateLimited = "rate_limited",
+        /// The producer's queue was full.
+        QueueFull = "queue_full",
+        /// Certainly not in the log, for another reason.
+        Refused = "refused",
+        /// No answer in time: it may be in the log.
+        Timeout = "timeout",
+        /// Another error after which it may be in the log.
+        Unknown = "unknown",
+    }
+    /// STOMP commands of clients.
+    ClientCommand("command") {
+        /// CONNECT, STOMP.
+        Connect = "connect",
+        /// SEND.
+        Send = "send",
+        /// SUBSCRIBE.
+        Subscribe = "subscribe",
+        /// UNSUBSCRIBE.
+        Unsubscribe = "unsubscribe",
+        /// ACK.
+        Ack = "ack",
+        /// NACK.
+        Nack = "nack",
+        /// BEGIN.
+        Begin = "begin",
+        /// COMMIT.
+        Commit = "commit",
+        /// ABORT.
+        Abort = "abort",
+        /// DISCONNECT.
+        Disconnect = "disconnect",
+        /// Anything else.
+        Invalid = "invalid",
+    }
+    /// STOMP commands of the edge.
+    ServerCommand("command") {
+        /// CONNECTED.
+        Connected = "connected",
+        /// MESSAGE.
+        Message = "message",
+        /// RECEIPT.
+        Receipt = "receipt",
+        /// ERROR.
+        Error = "error",
+    }
+    /// Why a record could not be shown.
+    Poison("reason") {
+        /// Not a `chat.v1.Message`.
+        Decode = "decode",
+        /// No key.
+        NoKey = "no_key",
+        /// The uuid is not one.
+        Uuid = "uuid",
+        /// The key is no room.
+        BadRoom = "bad_room",
+        /// Key and message name different rooms.
+        RoomMismatch = "room_mismatch",
+        /// In another partition than its room's.
+        WrongPartition = "wrong_partition",
+        /// A header without a name or with a NUL.
+        Header = "header",
+        /// A NUL where STOMP has none.
+        Nul = "nul",
+    }
+    /// Where a resumed subscription was served from.
+    Resumed("result") {
+        /// The tail.
+        Memory = "memory",
+        /// A scan of the log.
+        Log = "log",
+        /// Not recovered.
+        NotRecovered = "not_recovered",
+    }
+}
+
+impl Label for Ending {
+    const NAME: &'static str = "code";
+
+    fn all() -> Vec<Self> {
+        Ending::all().collect()
+    }
+
+    fn value(self) -> &'static str {
+        self.facts().label
+    }
+}
+
+/// `None`: authenticated.
+impl Label for Option<AuthError> {
+    const NAME: &'static str = "result";
+
+    fn all() -> Vec<Self> {
+        std::iter::once(None).chain(AuthError::ALL.map(Some)).collect()
+    }
+
+    fn value(self) -> &'static str {
+        self.map_or("ok", AuthError::label)
+    }
+}
+
+impl Label for Check {
+    const NAME: &'static str = "check";
+
+    fn all() -> Vec<Self> {
+        Check::ALL.to_vec()
+    }
+
+    fn value(self) -> &'static str {
+        self.name()
+    }
+}

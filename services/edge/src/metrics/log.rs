@@ -1,0 +1,71 @@
+//! Metrics of the log and of the way from it to the clients.
+
+use crate::readiness::Check;
+
+use super::{Delivery, LogMetrics, State, labels::Label, parts::Registrar};
+
+/// From the broker's append to the hand-over inside this edge.
+const AGE_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0];
+
+impl LogMetrics {
+    pub(super) fn register(r: &mut Registrar<'_>) -> Self {
+        LogMetrics {
+            records: r.add("records_consumed", "Records read from the log"),
+            bytes: r.bytes("consumed", "Keys and values read from the log"),
+            unwanted: r.add("records_unwanted", "Records of rooms without a subscription here"),
+            repeated: r.add("records_repeated", "Records that repeat an earlier one and are not shown"),
+            poison: r.counters("poison_records", "Records that could not be read"),
+            record_age: r.histogram("record_age", "From the broker's append to the hand-over to workers", &AGE_BUCKETS),
+            gaps: r.add("log_gaps", "Times that records were lost before they were read"),
+            partitions: r.add("kafka_topic_partitions", "Partitions of the topic"),
+            lag: r.add("lag_records", "Records between this edge and the end of a partition"),
+            broker_up: r.add("kafka_broker_up", "1 while a broker is connected"),
+            broker_rtt: r.seconds("kafka_broker_rtt_p99", "99th percentile of a broker's answers"),
+        }
+    }
+
+    /// How far behind the end of a partition this edge is, in records.
+    pub fn set_lag(&self, partition: i32, records: i64) {
+        self.lag.get_or_create(&[("partition", partition.to_string())]).set(records);
+    }
+
+    /// What librdkafka's statistics say of a broker (its Kafka node id).
+    pub fn set_broker(&self, broker: i32, up: bool, rtt_p99_seconds: f64) {
+        let label = [("broker", broker.to_string())];
+        self.broker_up.get_or_create(&label).set(i64::from(up));
+        self.broker_rtt.get_or_create(&label).set(rtt_p99_seconds);
+    }
+
+    /// Forgets a broker that has left the cluster.
+    pub fn remove_broker(&self, broker: i32) {
+        let label = [("broker", broker.to_string())];
+        self.broker_up.remove(&label);
+        self.broker_rtt.remove(&label);
+    }
+}
+
+impl Delivery {
+    pub(super) fn register(r: &mut Registrar<'_>) -> Self {
+        Delivery {
+            deliveries: r.add("deliveries", "MESSAGE frames queued for clients"),
+            writes: r.add("writes", "Write calls on client sockets"),
+            queued_bytes: r.bytes("outbound_queued", "Waiting in outbound queues"),
+            slow_closes: r.add("slow_consumer_closes", "Clients cut because they took nothing any more"),
+            cursors: r.add("cursors_active", "Subscriptions that read from the tail"),
+            tail_bytes: r.bytes("tail", "Held in the tail"),
+            tail_records: r.add("tail_records", "Records in the tail"),
+            tail_age: r.seconds("tail_age", "Age of the tail's oldest record"),
+        }
+    }
+}
+
+impl State {
+    pub(super) fn register(r: &mut Registrar<'_>) -> Self {
+        State {
+            ready: r.split("ready", "1 while a check of readiness passes", Check::all()),
+            draining: r.add("draining", "1 while draining"),
+            drain_remaining: r.add("drain_remaining_connections", "Connections still to be moved"),
+            drain_time: r.seconds("drain", "How long the drain has lasted"),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Building blocks: counters and gauges split by a closed label, and the registry with our naming rules.
+
+use prometheus_client::{
+    encoding::EncodeMetric,
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::{Metric, Registry, Unit},
+};
+
+use super::labels::Label;
+
+/// One label with a value from a closed set.
+type OneLabel = [(&'static str, &'static str); 1];
+
+/// A metric for each value of a label, all of them there from the start.
+#[derive(Debug, Clone)]
+pub struct Split<L, M> {
+    parts: Box<[(L, M)]>,
+    unlisted: M,
+}
+
+impl<L: Label, M: Default> Split<L, M> {
+    /// The metric of one value.
+    pub fn of(&self, label: L) -> &M {
+        self.parts.iter().find(|(known, _)| *known == label).map_or(&self.unlisted, |(_, metric)| metric)
+    }
+}
+
+/// Registers metrics. Names lack the prefix, the unit and `_total`: the encoder adds them.
+pub(super) struct Registrar<'a>(pub(super) &'a mut Registry);
+
+impl Registrar<'_> {
+    pub(super) fn add<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        self.0.register(name, help, metric.clone());
+        metric
+    }
+
+    pub(super) fn bytes<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        self.0.register_with_unit(name, help, Unit::Bytes, metric.clone());
+        metric
+    }
+
+    pub(super) fn seconds<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        self.0.register_with_unit(name, help, Unit::Seconds, metric.clone());
+        metric
+    }
+
+    pub(super) fn histogram(&mut self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let histogram = Histogram::new(buckets.iter().copied());
+        self.0.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        histogram
+    }
+
+    pub(super) fn counters<L: Label>(&mut self, name: &str, help: &str) -> Split<L, Counter> {
+        self.split(name, help, L::all())
+    }
+
+    /// Counters for some values only.
+    pub(super) fn split<L: Label, M>(&mut self, name: &str, help: &str, labels: Vec<L>) -> Split<L, M>
+    where
+        M: Metric + Clone + Default + EncodeMetric,
+        Family<OneLabel, M>: Metric,
+    {
+        let family = Family::<OneLabel, M>::default();
+        let parts = labels.into_iter().map(|label| (label, family.get_or_create_owned(&[(L::NAME, label.value())])));
+        let parts = parts.collect();
+        self.0.register(name, help, family);
+        Split { parts, unlisted: M::default() }
+    }
+}
