@@ -150,7 +150,7 @@ fn admin(settings: &KafkaSettings, state: &Arc<State>) -> Result<AdminClient<Con
 }
 
 fn options() -> AdminOptions {
-    let limit = Some(Duration::from_secs(10));
+    let limit = Some(Duration::from_secs(5));
     AdminOptions::new().request_timeout(limit).operation_timeout(limit)
 }
 
