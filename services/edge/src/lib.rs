@@ -1,14 +1,40 @@
-//! klatsch's edge: browsers speak STOMP over WebSocket to it, every message is a record in Kafka.
+//! klatsch's edge: browsers speak STOMP over WebSocket to it, every message is a record in one Kafka topic, and every
+//! edge reads the whole topic and delivers to the clients it holds. An edge keeps no state worth saving.
+//!
+//! The way of a SEND, file by file:
+//!
+//! | step | file |
+//! |---|---|
+//! | accept, HTTP, upgrade | [`server`], [`upgrade`] |
+//! | octets of a socket, one turn of a loop | [`worker`] |
+//! | WebSocket → STOMP | [`transport`], then the crate `stomp-proto` |
+//! | what the frame does; rights, room | [`connection`], [`auth`], [`destination`] |
+//! | into the log, acknowledged → RECEIPT | [`log`], back in [`connection`] |
+//! | out of the log: order, rooms, who wants it | [`follower_thread`], [`follower`], [`tail`] |
+//! | to everybody in the room: encoded once, queued | [`hub`], [`frames`] |
+//! | one write per connection | [`outbound`] |
+//!
+//! Around it: [`config`] every setting, [`disconnect`] every ending, [`readiness`] and [`admin`] what probes see,
+//! [`metrics`], [`shutdown`], [`page`].
+//!
+//! What it never does: join a consumer group, commit an offset, evaluate anything a client wrote, wait for a client,
+//! queue without a bound, or hold a lock, a task, a channel or a timer per connection.
 
 pub mod admin;
 pub mod auth;
 pub mod config;
 pub mod connection;
+pub mod context;
 pub mod destination;
 pub mod disconnect;
+pub mod edge;
 pub mod follower;
+pub mod follower_thread;
+pub mod frames;
 pub mod hub;
+pub mod inbox;
 pub mod log;
+pub mod message;
 pub mod metrics;
 pub mod outbound;
 pub mod page;
@@ -16,6 +42,10 @@ pub mod readiness;
 pub mod server;
 pub mod shutdown;
 pub mod tail;
+pub mod timer;
+pub mod tokens;
 pub mod transport;
 pub mod upgrade;
 pub mod worker;
+
+pub use edge::{Exit, run};

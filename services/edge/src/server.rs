@@ -1,1 +1,254 @@
-//! (being written)
+//! The HTTP side of an edge: two listeners on one thread. The public one upgrades sockets and hands them to the workers
+//! (and serves the page), the admin one answers probes. warp routes; accepting, counting and refusing are done here.
+
+mod accept;
+mod connection;
+mod slots;
+
+use std::borrow::Cow;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use warp::http::{HeaderValue, StatusCode};
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use crate::admin::{self, MetricsText};
+use crate::page;
+use crate::readiness::{Check, Readiness};
+use crate::upgrade::{self, OriginCheck, Sockets, Upgrades};
+use connection::Limits;
+pub(crate) use connection::Peer;
+pub use slots::ConnectionGuard;
+use slots::Slots;
+
+/// Unready from here on, so that the load balancer turns away before connections have to be refused.
+const NEARLY_FULL_PERCENT: usize = 95;
+
+/// What the HTTP side needs to know. All bounds hold for the public listener.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Where browsers connect; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where probes and metrics are asked for.
+    pub admin: SocketAddr,
+    /// The paths that upgrade to WebSocket.
+    pub websocket_paths: Vec<String>,
+    /// Whether the page is served at `/`.
+    pub page: bool,
+    /// Open connections at most, upgraded or not.
+    pub max_connections: usize,
+    /// Open connections at most from one IPv4 address or one IPv6 /64 network; 0 means no such bound. The address is
+    /// the TCP peer's: behind a proxy this is the proxy.
+    pub max_per_address: usize,
+    /// Connections at most that are still speaking HTTP.
+    pub max_half_open: usize,
+    /// A request's head must be complete within this time; an idle HTTP connection is closed after it.
+    pub header_timeout: Duration,
+    /// A connection must be upgraded or done within this time.
+    pub http_lifetime: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            websocket_paths: vec!["/ws".to_owned()],
+            page: false,
+            max_connections: 50_000,
+            max_per_address: 0,
+            max_half_open: 2_048,
+            header_timeout: Duration::from_secs(10),
+            http_lifetime: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the HTTP side reports to whoever counts. All calls come from the HTTP thread and must be quick.
+pub trait ServerEvents: Send + Sync + 'static {
+    /// An attempt to open a WebSocket ended: `upgraded`, or why not. Refused as HTTP: `method`, `malformed`, `version`,
+    /// `origin`, `starting`, `draining`, `full`. Refused as TCP: `connections`, `half_open`, `address`. Gave up:
+    /// `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker took it).
+    fn opened(&self, result: &'static str);
+    /// The system refused to accept (too many open files, no memory): accepting pauses.
+    fn accept_failed(&self, error: &io::Error);
+}
+
+/// What the HTTP side works with.
+#[derive(Clone)]
+pub struct ServerParts {
+    /// Gates upgrades, answers probes.
+    pub readiness: Arc<Readiness>,
+    /// Takes the upgraded sockets.
+    pub sockets: Arc<dyn Sockets>,
+    /// Decides about foreign pages.
+    pub origin: OriginCheck,
+    /// Counts.
+    pub events: Arc<dyn ServerEvents>,
+    /// Writes `/metrics`.
+    pub metrics: MetricsText,
+}
+
+/// Both listeners, bound; [`Server::run`] serves them.
+pub struct Server {
+    runtime: Runtime,
+    public: std::net::TcpListener,
+    admin: std::net::TcpListener,
+    settings: ServerSettings,
+    parts: ServerParts,
+    slots: Arc<Slots>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Binds both addresses; clients may connect from now on and wait for [`Server::run`].
+    ///
+    /// # Errors
+    /// An address that cannot be bound (it is named), or no runtime.
+    pub fn bind(settings: ServerSettings, parts: ServerParts) -> io::Result<Self> {
+        let public = accept::listen(settings.listen)?;
+        let admin = accept::listen(settings.admin)?;
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let slots = Slots::new(settings.max_connections, settings.max_half_open, settings.max_per_address);
+        let (counted, limit) = (Arc::clone(&slots), settings.max_connections);
+        parts.readiness.probe(Check::Capacity, move || {
+            let open = counted.open();
+            let nearly_full = open.saturating_mul(100) >= limit.saturating_mul(NEARLY_FULL_PERCENT);
+            if nearly_full { Err(format!("{open} of {limit} connections")) } else { Ok(()) }
+        });
+        Ok(Self { runtime, public, admin, settings, parts, slots, stop: watch::Sender::new(false) })
+    }
+
+    /// The public address with the port that was chosen.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.public.local_addr()
+    }
+
+    /// The admin address with the port that was chosen.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn admin_addr(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Stops, counts and borrows the runtime from any thread, before and while it runs.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { stop: self.stop.clone(), slots: Arc::clone(&self.slots), runtime: self.runtime.handle().clone() }
+    }
+
+    /// Serves on the calling thread until [`ServerHandle::stop`]. Sockets that were handed over are not touched.
+    ///
+    /// # Errors
+    /// If the listeners cannot be registered with the runtime.
+    pub fn run(self) -> io::Result<()> {
+        let Self { runtime, public, admin, settings, parts, slots, stop } = self;
+        let limits = Limits { header_timeout: settings.header_timeout, lifetime: settings.http_lifetime };
+        // A scraper keeps its connection for longer than a browser, and there are few of them.
+        let admin_limits = Limits { header_timeout: Duration::from_secs(30), lifetime: Duration::from_secs(600) };
+        let admin_slots = Slots::new(128, 128, 0);
+        let admin_routes = admin::route(Arc::clone(&parts.readiness), Arc::clone(&parts.metrics));
+        let events = Arc::clone(&parts.events);
+        let serve_page = settings.page;
+        let upgrades = upgrade::route(Arc::new(Upgrades {
+            paths: settings.websocket_paths,
+            readiness: parts.readiness,
+            sockets: parts.sockets,
+            origin: parts.origin,
+            events: parts.events,
+        }));
+        runtime.block_on(async {
+            let public = tokio::net::TcpListener::from_std(public)?;
+            let admin = tokio::net::TcpListener::from_std(admin)?;
+            let quiet: Arc<dyn ServerEvents> = Arc::new(Uncounted);
+            tokio::spawn(accept::run(admin, admin_routes, admin_slots, admin_limits, quiet));
+            if serve_page {
+                let routes = or_not_found(upgrades.or(page::route()).unify());
+                tokio::spawn(accept::run(public, routes, slots, limits, events));
+            } else {
+                tokio::spawn(accept::run(public, or_not_found(upgrades), slots, limits, events));
+            }
+            let mut stopped = stop.subscribe();
+            // An error would mean that the sender is gone, and this very function holds it.
+            let _ = stopped.wait_for(|stop| *stop).await;
+            Ok(())
+        })
+    }
+}
+
+/// A view on the running server for other threads.
+#[derive(Clone)]
+pub struct ServerHandle {
+    stop: watch::Sender<bool>,
+    slots: Arc<Slots>,
+    runtime: Handle,
+}
+
+impl ServerHandle {
+    /// Ends [`Server::run`]: both listeners close, and with them every connection that still speaks HTTP.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Open public connections, upgraded ones included.
+    pub fn connections(&self) -> usize {
+        self.slots.open()
+    }
+
+    /// Public connections that still speak HTTP.
+    pub fn half_open(&self) -> usize {
+        self.slots.half_open()
+    }
+
+    /// The runtime of the HTTP thread, for short work that should not disturb the workers.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+}
+
+/// The admin listener's refusals are nobody's attempt to open a WebSocket.
+struct Uncounted;
+
+impl ServerEvents for Uncounted {
+    fn opened(&self, _: &'static str) {}
+    fn accept_failed(&self, _: &io::Error) {}
+}
+
+/// A path that no route knows is a plain 404, never an error of ours.
+fn or_not_found<F>(
+    routes: F,
+) -> impl Filter<Extract = (Response,), Error = std::convert::Infallible> + Clone + Send + Sync + 'static
+where
+    F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
+{
+    routes.or_else(|_: Rejection| std::future::ready(Ok((text(StatusCode::NOT_FOUND, "not found\n"),))))
+}
+
+/// A plain text answer that nobody caches.
+pub(crate) fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Response {
+    let body = match body.into() {
+        Cow::Borrowed(body) => body.into(),
+        Cow::Owned(body) => body.into(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A number of seconds between the two, so that those refused together do not come back together.
+pub(crate) fn jitter(least: u32, most: u32) -> u32 {
+    least + getrandom::u32().unwrap_or(0) % (most - least + 1)
+}

@@ -1,1 +1,319 @@
-//! (being written)
+//! The recent end of the log, kept in memory by room: what a subscription that fell behind reads from.
+//!
+//! Raw record values lie one after the other in large blocks, so that keeping a record allocates nothing. Each room's
+//! entries form a chain, oldest to newest. Bounded in bytes and in age; what leaves is forgotten oldest first,
+//! and a room remembers up to where it has forgotten, so that a gap is never mistaken for silence.
+
+use std::{collections::VecDeque, hash::BuildHasher, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::log::ReadRecord;
+
+/// A record's number in this tail, from 1, in the order of arrival. 0 stands for "none".
+pub type Seq = u64;
+/// A room's slot in this tail. Stays the room's as long as somebody is interested in it or an entry of it is kept.
+pub type RoomId = u32;
+
+/// Values are copied into blocks of this size; a block is freed when all its records are gone.
+const BLOCK_BYTES: usize = 256 * 1024;
+/// What an entry costs beside its value, counted against the bound.
+const ENTRY_BYTES: usize = size_of::<Entry>();
+
+/// The bounds of a tail.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Values and their entries together.
+    pub bytes: usize,
+    /// Append time of the oldest entry, counted back from the newest record.
+    pub age: Duration,
+}
+
+/// One kept record.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Kafka partition.
+    pub partition: i32,
+    /// Offset inside the partition.
+    pub offset: i64,
+    /// Append time, milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+    /// The record's room.
+    pub room: RoomId,
+    /// The record's value.
+    pub value: Bytes,
+    /// The room's entry before this one, also when it has been forgotten since.
+    pub previous: Seq,
+    next: Seq,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    name: Bytes,
+    first: Seq,
+    last: Seq,
+    /// The newest entry of this room that has been forgotten.
+    forgotten: Seq,
+    /// How many subscriptions each worker holds.
+    interest: Vec<u32>,
+    wanted: u32,
+}
+
+/// What a reader finds behind its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// The room's next entry.
+    Entry(Seq),
+    /// Nothing newer: the reader is at the end.
+    End,
+    /// Entries behind the reader's place have been forgotten.
+    Forgotten,
+}
+
+/// The recent end of the log.
+pub struct Tail {
+    bounds: Bounds,
+    entries: VecDeque<Entry>,
+    /// Number of the oldest kept entry.
+    front: Seq,
+    bytes: usize,
+    block: BytesMut,
+    rooms: Vec<Room>,
+    free: Vec<RoomId>,
+    names: HashTable<RoomId>,
+    hasher: RandomState,
+    newest_ms: i64,
+}
+
+impl Tail {
+    /// An empty tail.
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            entries: VecDeque::new(),
+            front: 1,
+            bytes: 0,
+            block: BytesMut::new(),
+            rooms: Vec::new(),
+            free: Vec::new(),
+            names: HashTable::new(),
+            hasher: RandomState::default(),
+            newest_ms: 0,
+        }
+    }
+
+    /// Keeps a record and returns its number.
+    pub fn append(&mut self, record: &ReadRecord<'_>) -> Seq {
+        let room = self.find_or_add(record.room);
+        let seq = self.front + self.entries.len() as Seq;
+        let value = self.copy_into_block(record.value);
+        let slot = &mut self.rooms[room as usize];
+        let previous = if slot.last == 0 { slot.forgotten } else { slot.last };
+        let newest = std::mem::replace(&mut slot.last, seq);
+        if newest == 0 {
+            slot.first = seq;
+        } else {
+            let place = (newest - self.front) as usize;
+            self.entries[place].next = seq;
+        }
+        self.bytes += value.len() + ENTRY_BYTES;
+        let ReadRecord { partition, offset, timestamp_ms, .. } = *record;
+        self.entries.push_back(Entry { partition, offset, timestamp_ms, room, value, previous, next: 0 });
+        self.newest_ms = self.newest_ms.max(timestamp_ms);
+        self.forget_old();
+        seq
+    }
+
+    /// The entry with this number, if it is still kept.
+    pub fn get(&self, seq: Seq) -> Option<&Entry> {
+        self.entries.get(usize::try_from(seq.checked_sub(self.front)?).ok()?)
+    }
+
+    /// What follows `seq` in `room`. `seq` need not be kept any more, nor belong to the room.
+    pub fn after(&self, room: RoomId, seq: Seq) -> After {
+        let slot = &self.rooms[room as usize];
+        if slot.forgotten > seq {
+            return After::Forgotten;
+        }
+        if slot.last <= seq {
+            return After::End;
+        }
+        match self.get(seq) {
+            Some(entry) if entry.room == room => After::Entry(entry.next),
+            // Not an entry of this room: the first one behind it, found from the room's oldest on.
+            _ => {
+                let mut at = slot.first;
+                while at <= seq {
+                    match self.get(at) {
+                        Some(entry) => at = entry.next,
+                        None => return After::Forgotten,
+                    }
+                }
+                After::Entry(at)
+            }
+        }
+    }
+
+    /// The newest number given out; 0 when nothing was ever kept.
+    pub fn newest(&self) -> Seq {
+        self.front + self.entries.len() as Seq - 1
+    }
+
+    /// The room's slot, if the tail knows the room.
+    pub fn find(&self, name: &[u8]) -> Option<RoomId> {
+        let hash = self.hasher.hash_one(name);
+        self.names.find(hash, |&id| self.rooms[id as usize].name == name).copied()
+    }
+
+    /// The number of the room's newest kept entry; 0 when there is none.
+    pub fn last(&self, room: RoomId) -> Seq {
+        self.rooms[room as usize].last
+    }
+
+    /// The room's name.
+    pub fn name(&self, room: RoomId) -> &[u8] {
+        &self.rooms[room as usize].name
+    }
+
+    /// Notes one more subscription of `worker` in a room.
+    pub fn join(&mut self, name: &[u8], worker: usize) -> RoomId {
+        let room = self.find_or_add(name);
+        let slot = &mut self.rooms[room as usize];
+        if slot.interest.len() <= worker {
+            slot.interest.resize(worker + 1, 0);
+        }
+        slot.interest[worker] += 1;
+        slot.wanted += 1;
+        room
+    }
+
+    /// Takes one subscription of `worker` back.
+    pub fn leave(&mut self, room: RoomId, worker: usize) {
+        let Some(slot) = self.rooms.get_mut(room as usize) else { return };
+        let Some(count) = slot.interest.get_mut(worker).filter(|count| **count > 0) else { return };
+        *count -= 1;
+        slot.wanted -= 1;
+        self.free_if_unused(room);
+    }
+
+    /// The workers that hold a subscription in a room.
+    pub fn interested(&self, room: RoomId) -> impl Iterator<Item = usize> + '_ {
+        let slot = &self.rooms[room as usize];
+        let counts: &[u32] = if slot.wanted == 0 { &[] } else { &slot.interest };
+        counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(worker, _)| worker)
+    }
+
+    /// Forgets everything of a partition, so that every reader in it finds a gap. Used when records were lost.
+    /// Returns the rooms of the partition that somebody is interested in.
+    pub fn forget_partition(&mut self, in_partition: impl Fn(&[u8]) -> bool) -> Vec<RoomId> {
+        let end = self.newest() + 1;
+        let mut affected = Vec::new();
+        for (id, slot) in self.rooms.iter_mut().enumerate() {
+            if !slot.name.is_empty() && in_partition(&slot.name) {
+                (slot.first, slot.last, slot.forgotten) = (0, 0, end);
+                if slot.wanted > 0 {
+                    affected.push(id as RoomId);
+                }
+            }
+        }
+        affected
+    }
+
+    /// Values and entries, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many records are kept.
+    pub fn records(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Append time between the oldest and the newest record.
+    pub fn age(&self) -> Duration {
+        let oldest = self.entries.front().map_or(self.newest_ms, |entry| entry.timestamp_ms);
+        Duration::from_millis(u64::try_from(self.newest_ms.saturating_sub(oldest)).unwrap_or(0))
+    }
+
+    /// How many rooms have a subscription on this edge.
+    pub fn wanted_rooms(&self) -> usize {
+        self.rooms.iter().filter(|room| room.wanted > 0).count()
+    }
+
+    fn find_or_add(&mut self, name: &[u8]) -> RoomId {
+        if let Some(id) = self.find(name) {
+            return id;
+        }
+        let room = Room { name: Bytes::copy_from_slice(name), ..Room::default() };
+        let id = match self.free.pop() {
+            Some(id) => {
+                // A number given out before this moment must look forgotten in no room: a new room has no past here.
+                self.rooms[id as usize] = room;
+                id
+            }
+            None => {
+                self.rooms.push(room);
+                (self.rooms.len() - 1) as RoomId
+            }
+        };
+        let (rooms, hasher) = (&self.rooms, &self.hasher);
+        self.names.insert_unique(hasher.hash_one(name), id, |&id| hasher.hash_one(&*rooms[id as usize].name));
+        id
+    }
+
+    fn free_if_unused(&mut self, room: RoomId) {
+        let slot = &self.rooms[room as usize];
+        if slot.wanted > 0 || slot.last != 0 {
+            return;
+        }
+        let (rooms, hash) = (&self.rooms, self.hasher.hash_one(&*slot.name));
+        if let Ok(found) = self.names.find_entry(hash, |&id| id == room && !rooms[id as usize].name.is_empty()) {
+            found.remove();
+            self.rooms[room as usize] = Room::default();
+            self.free.push(room);
+        }
+    }
+
+    fn copy_into_block(&mut self, value: &[u8]) -> Bytes {
+        if self.block.capacity() < value.len() {
+            self.block = BytesMut::with_capacity(BLOCK_BYTES.max(value.len()));
+        }
+        self.block.extend_from_slice(value);
+        self.block.split().freeze()
+    }
+
+    fn forget_old(&mut self) {
+        let oldest_ms = self.newest_ms.saturating_sub(i64::try_from(self.bounds.age.as_millis()).unwrap_or(i64::MAX));
+        while let Some(oldest) = self.entries.front() {
+            // The newest record always stays, however small the bound.
+            let over = self.bytes > self.bounds.bytes || oldest.timestamp_ms < oldest_ms;
+            if !over || self.entries.len() == 1 {
+                return;
+            }
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(entry) = self.entries.pop_front() else { return };
+        let seq = self.front;
+        self.front += 1;
+        self.bytes -= entry.value.len() + ENTRY_BYTES;
+        let slot = &mut self.rooms[entry.room as usize];
+        // After `forget_partition` the chain starts anew behind this entry.
+        if slot.first == seq {
+            slot.forgotten = slot.forgotten.max(seq);
+            slot.first = entry.next;
+            if entry.next == 0 {
+                slot.last = 0;
+            }
+        }
+        self.free_if_unused(entry.room);
+    }
+}
+
+#[cfg(test)]
+#[path = "tail_tests.rs"]
+mod tests;

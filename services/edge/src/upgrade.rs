@@ -1,1 +1,216 @@
-//! (being written)
+//! From an HTTP request to a socket in a worker's hands: the checks of RFC 6455, section 4.2, our own gates, the 101,
+//! and the hand-over of the TCP stream with every byte that was read behind the request.
+
+mod handshake;
+mod refusal;
+
+use std::fmt;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use warp::http::header::{AUTHORIZATION, CONNECTION, COOKIE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use warp::path::FullPath;
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use crate::auth::{CredentialSettings, UpgradeCredentials};
+use crate::readiness::{Check, Readiness};
+pub use crate::server::ConnectionGuard;
+use crate::server::{Peer, ServerEvents};
+use handshake::Handshake;
+use refusal::Refusal;
+
+/// Decides about an upgrade by its `Origin` and its `Host`: `true` lets it pass (stomp.md W22).
+pub type OriginCheck = Arc<dyn Fn(Option<&str>, Option<&str>) -> bool + Send + Sync>;
+
+/// What the upgrade request says about who asks. It may hold credentials and is therefore never printed.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct UpgradeRequest {
+    /// The `Authorization` field.
+    pub authorization: Option<String>,
+    /// The `Cookie` fields, joined by `"; "`.
+    pub cookie: Option<String>,
+    /// What follows the `?` of the path, undecoded.
+    pub query: Option<String>,
+}
+
+impl UpgradeRequest {
+    /// The tokens among it, where the settings look for them.
+    pub fn credentials(&self, settings: &CredentialSettings) -> UpgradeCredentials {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [(AUTHORIZATION, &self.authorization), (COOKIE, &self.cookie)] {
+            if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        let uri = format!("/?{}", self.query.as_deref().unwrap_or_default()).parse().unwrap_or_default();
+        UpgradeCredentials::from_request(&headers, &uri, settings)
+    }
+}
+
+impl fmt::Debug for UpgradeRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UpgradeRequest(..)")
+    }
+}
+
+/// An upgraded connection: from here on it is WebSocket, and nobody else touches it.
+#[derive(Debug)]
+pub struct Socket {
+    /// Nonblocking, with TCP_NODELAY.
+    pub stream: TcpStream,
+    /// Bytes that the client sent right behind its request; to be parsed before the stream is read.
+    pub read_ahead: Bytes,
+    /// The TCP peer.
+    pub peer: SocketAddr,
+    /// The subprotocol that was agreed on, if any (it does not bind the STOMP version, stomp.md W03).
+    pub protocol: Option<&'static str>,
+    /// Where a token may be.
+    pub request: UpgradeRequest,
+    /// Frees the connection's slots when it is dropped.
+    pub guard: ConnectionGuard,
+}
+
+/// Whoever owns upgraded sockets.
+pub trait Sockets: Send + Sync + 'static {
+    /// Takes the socket without waiting.
+    ///
+    /// # Errors
+    /// The socket itself if no worker has room for it; it is then closed with 1013.
+    #[expect(clippy::result_large_err, reason = "the error is the socket itself; boxing it would cost every hand-over")]
+    fn hand_over(&self, socket: Socket) -> Result<(), Socket>;
+
+    /// Whether a socket would come back now: then the upgrade is answered with 503 instead.
+    fn is_full(&self) -> bool {
+        false
+    }
+}
+
+/// What the upgrade route works with.
+pub(crate) struct Upgrades {
+    pub(crate) paths: Vec<String>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) sockets: Arc<dyn Sockets>,
+    pub(crate) origin: OriginCheck,
+    pub(crate) events: Arc<dyn ServerEvents>,
+}
+
+/// The WebSocket paths as a route; other paths are rejected as not found.
+pub(crate) fn route(
+    upgrades: Arc<Upgrades>,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let known = Arc::clone(&upgrades);
+    let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
+    warp::path::full()
+        .and_then(move |path: FullPath| {
+            let known = known.paths.iter().any(|of| of == path.as_str());
+            std::future::ready(if known { Ok(()) } else { Err(warp::reject::not_found()) })
+        })
+        .untuple_one()
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(query)
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(warp::ext::optional::<Peer>())
+        .map(move |method, headers, query, on_upgrade, peer| {
+            let request = Request { method, headers, query, on_upgrade, peer };
+            upgrades.answer(request).unwrap_or_else(|refusal| {
+                upgrades.events.opened(refusal.name());
+                refusal.response()
+            })
+        })
+}
+
+struct Request {
+    method: Method,
+    headers: HeaderMap,
+    query: Option<String>,
+    on_upgrade: Option<OnUpgrade>,
+    peer: Option<Peer>,
+}
+
+impl Upgrades {
+    /// The 101 (the hand-over then follows by itself), or the refusal.
+    fn answer(&self, request: Request) -> Result<Response, Refusal> {
+        if request.method != Method::GET {
+            return Err(Refusal::Method);
+        }
+        self.admit()?;
+        let Handshake { accept, protocol } = handshake::check(&request.headers)?;
+        let origin = handshake::origin(&request.headers)?;
+        if !(self.origin)(origin, handshake::host(&request.headers)) {
+            return Err(Refusal::Origin);
+        }
+        // Absent with HTTP/1.0, which cannot upgrade whatever its header fields say.
+        let (Some(on_upgrade), Some(peer)) = (request.on_upgrade, request.peer) else {
+            return Err(Refusal::NotAnUpgrade);
+        };
+        let carried = UpgradeRequest {
+            authorization: handshake::joined(&request.headers, AUTHORIZATION, ", "),
+            cookie: handshake::joined(&request.headers, COOKIE, "; "),
+            query: request.query,
+        };
+        let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
+        tokio::spawn(async move {
+            let upgraded = on_upgrade.await;
+            let Some(socket) = upgraded.ok().and_then(|upgraded| into_socket(upgraded, peer, protocol, carried)) else {
+                return events.opened("aborted");
+            };
+            match sockets.hand_over(socket) {
+                Ok(()) => events.opened("upgraded"),
+                Err(socket) => {
+                    try_again_later(socket);
+                    events.opened("workers");
+                }
+            }
+        });
+        let mut response = Response::new("".into());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let fields = response.headers_mut();
+        fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        fields.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        fields.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        if let Some(protocol) = protocol {
+            fields.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+        }
+        Ok(response)
+    }
+
+    /// Before the first readiness, while draining and without room nobody is let in. Kafka being away later is no
+    /// reason: a session that only listens is worth having.
+    fn admit(&self) -> Result<(), Refusal> {
+        if self.readiness.fails(Check::Drain) {
+            return Err(Refusal::Draining);
+        }
+        if !self.readiness.started() {
+            return Err(Refusal::Starting);
+        }
+        if self.sockets.is_full() { Err(Refusal::Full) } else { Ok(()) }
+    }
+}
+
+/// Takes the TCP stream out of hyper and the runtime. `None` if the system refuses to let it go.
+fn into_socket(
+    upgraded: hyper::upgrade::Upgraded,
+    peer: Peer,
+    protocol: Option<&'static str>,
+    request: UpgradeRequest,
+) -> Option<Socket> {
+    let parts = upgraded.downcast::<TokioIo<tokio::net::TcpStream>>().ok()?;
+    let stream = parts.io.into_inner().into_std().ok()?;
+    // A copy: hyper's buffer is 8 KiB or more and would live as long as these few bytes.
+    let read_ahead = Bytes::copy_from_slice(&parts.read_buf);
+    Some(Socket { stream, read_ahead, peer: peer.address, protocol, request, guard: peer.guard })
+}
+
+/// Every inbox filled up between the 101 and now: a WebSocket Close with 1013, as far as the socket takes it.
+fn try_again_later(socket: Socket) {
+    const CLOSE_1013: [u8; 4] = [0x88, 0x02, 0x03, 0xF5];
+    // The socket closes in any case.
+    let _ = (&socket.stream).write(&CLOSE_1013);
+}

@@ -1,1 +1,215 @@
-//! (being written)
+//! The log in Apache Kafka, through librdkafka.
+//!
+//! | file | what |
+//! |---|---|
+//! | `settings` | what librdkafka is told, and why; what the user may add |
+//! | `topic` | waits for Kafka at start; creates or checks the topic |
+//! | `producer`, `in_flight` | writing, delivery reports, how old the oldest unsettled record is |
+//! | `feed` | reading everything, in order |
+//! | `scan` | looking back |
+//! | `keeper` | the background thread: growth, replaced logs, a producer beyond repair |
+//! | `context`, `statistics` | what librdkafka tells about itself |
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, Weak, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use rdkafka::error::KafkaError;
+
+use super::{Budget, Health, Log, LogError, NewRecord, ReadRecord, Reason, Reports, ScanEnd, Start, Ticket};
+
+mod context;
+mod feed;
+mod in_flight;
+mod keeper;
+mod producer;
+mod scan;
+mod settings;
+mod statistics;
+mod topic;
+
+pub use feed::KafkaFeed;
+pub use settings::{KafkaSettings, property_faults};
+pub use statistics::{KafkaStatistics, PartitionStatistics};
+
+use context::{Context, Role, State, lock};
+use feed::FeedShared;
+use keeper::{Keeper, KeeperThread, Observer};
+use producer::Producer;
+use scan::Scanners;
+
+/// How long a feed waits for brokers that have just answered.
+const FEED_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A topic in Kafka: one producer, one feed, clients for looking back and for questions.
+pub struct KafkaLog {
+    // First, so that the thread has ended before what it works on goes.
+    _keeper: KeeperThread,
+    settings: KafkaSettings,
+    state: Arc<State>,
+    observer: Arc<Observer>,
+    producer: Arc<Producer>,
+    scanners: Arc<Scanners>,
+    feeds: Arc<Mutex<Vec<Weak<FeedShared>>>>,
+}
+
+/// Why a log cannot be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenError {
+    /// The settings are wrong; each line is one fault.
+    Settings(String),
+    /// The topic is not as it must be; each line is one fault and names the command that would help.
+    Refused(String),
+    /// The wait for Kafka was ended.
+    Cancelled,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(text) | Self::Refused(text) => f.write_str(text),
+            Self::Cancelled => f.write_str("ended while waiting for Kafka"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+fn unusable(error: KafkaError) -> OpenError {
+    OpenError::Settings(format!("Kafka client: {error}"))
+}
+
+impl KafkaLog {
+    /// Waits for Kafka as long as it takes (until `cancelled` returns true), checks or creates the topic, and warms
+    /// the producer. Blocks; `cancelled` is asked at least every few seconds.
+    pub fn open(
+        settings: KafkaSettings,
+        reports: Arc<dyn Reports>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(settings, reports, Checks::Topic(cancelled))
+    }
+
+    /// The embedded log's way in: its broker is there, its topic is as it should be, its reports name no true place.
+    pub(super) fn open_embedded(settings: KafkaSettings, reports: Arc<dyn Reports>) -> Result<Self, OpenError> {
+        Self::open_with(settings, reports, Checks::Embedded)
+    }
+
+    fn open_with(settings: KafkaSettings, reports: Arc<dyn Reports>, checks: Checks<'_>) -> Result<Self, OpenError> {
+        let faults = property_faults(&settings.properties);
+        if !faults.is_empty() {
+            return Err(OpenError::Settings(faults.join("\n")));
+        }
+        let state = Arc::new(State::default());
+        let context = Context { role: Role::Observer, state: Arc::clone(&state) };
+        let client = settings.observer().create_with_context(context).map_err(unusable)?;
+        let embedded = matches!(checks, Checks::Embedded);
+        if let Checks::Topic(cancelled) = checks {
+            topic::prepare(&settings, &state, &client, cancelled)?;
+        }
+        state.connected.store(true, Relaxed);
+
+        let producer = Producer::open(&settings, Arc::clone(&state), reports, embedded).map_err(unusable)?;
+        match producer.warm() {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("no producer id yet; the first SENDs will wait for it"),
+            // An idempotent producer that may not write fails so, at once.
+            Err(error) => return Err(OpenError::Refused(format!("{error}: {}", topic::not_authorized(&settings)))),
+        }
+        let producer = Arc::new(producer);
+        let observer = Arc::new(Observer { client, topic: settings.topic.clone() });
+        let scanners = Arc::new(Scanners::new(&settings, Arc::clone(&state)));
+        let feeds = Arc::default();
+        let keeper = Keeper {
+            state: Arc::clone(&state),
+            observer: Arc::clone(&observer),
+            producer: Arc::clone(&producer),
+            scanners: Arc::clone(&scanners),
+            feeds: Arc::clone(&feeds),
+        };
+        let _keeper = keeper.start().map_err(|e| OpenError::Settings(format!("cannot start a thread: {e}")))?;
+        Ok(Self { _keeper, settings, state, observer, producer, scanners, feeds })
+    }
+
+    /// What librdkafka last measured, with the positions of the feed as they are now.
+    pub fn statistics(&self) -> KafkaStatistics {
+        let feed = lock(&self.feeds).iter().find_map(Weak::upgrade);
+        let positions: Vec<i64> =
+            feed.iter().flat_map(|f| f.positions().iter().map(|p| p.load(Relaxed)).collect::<Vec<_>>()).collect();
+        KafkaStatistics::parse(&lock(&self.state.statistics), &self.settings.topic, &positions)
+    }
+
+    /// How often the producer was beyond repair and has been replaced.
+    pub fn producer_replacements(&self) -> usize {
+        self.producer.replacements()
+    }
+
+    /// Looks for new partitions and replaced logs now instead of within ten seconds.
+    pub fn look_now(&self) {
+        self.state.call(|calls| (calls.look, calls.urgent) = (true, true));
+    }
+}
+
+enum Checks<'a> {
+    Topic(&'a dyn Fn() -> bool),
+    Embedded,
+}
+
+impl Log for KafkaLog {
+    type Feed = KafkaFeed;
+
+    fn publish(&self, record: NewRecord, ticket: Ticket) -> Result<(), Reason> {
+        self.producer.publish(&record, ticket)
+    }
+
+    fn feed(&self, start: Start) -> Result<KafkaFeed, LogError> {
+        let until = Instant::now() + FEED_PATIENCE;
+        loop {
+            let feed = self
+                .observer
+                .all_watermarks()
+                .and_then(|watermarks| KafkaFeed::open(&self.settings, Arc::clone(&self.state), &watermarks, start));
+            match feed {
+                Ok(feed) => {
+                    lock(&self.feeds).push(Arc::downgrade(feed.shared()));
+                    return Ok(feed);
+                }
+                Err(error) if Instant::now() >= until => {
+                    return Err(LogError(format!("cannot begin to read: {error}")));
+                }
+                Err(error) => tracing::debug!(%error, "cannot begin to read yet"),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn scan(
+        &self,
+        partition: i32,
+        from: i64,
+        budget: Budget,
+        sink: &mut dyn FnMut(ReadRecord<'_>),
+    ) -> Result<ScanEnd, LogError> {
+        self.scanners.scan(partition, from, budget, sink)
+    }
+
+    fn flush(&self, timeout: Duration) -> usize {
+        self.producer.flush(timeout)
+    }
+
+    fn lags(&self) -> Vec<(i32, i64)> {
+        self.statistics().partitions.iter().map(|it| (it.partition, it.lag)).collect()
+    }
+
+    fn health(&self) -> Health {
+        let in_flight = self.producer.in_flight();
+        Health {
+            connected: self.state.connected.load(Relaxed),
+            in_flight: in_flight.count(),
+            oldest_in_flight: in_flight.oldest(),
+            fault: self.state.fault(),
+        }
+    }
+}

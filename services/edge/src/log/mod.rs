@@ -126,7 +126,10 @@ pub enum FeedEvent<'a> {
 pub trait Feed: Send + 'static {
     /// Waits for the next event and hands it to `sink`. Cancel-safe: dropping the future loses nothing.
     /// An error means that reading cannot go on at all.
-    fn wait(&mut self, sink: &mut (dyn FnMut(FeedEvent<'_>) + Send)) -> impl Future<Output = Result<(), LogError>> + Send;
+    fn wait(
+        &mut self,
+        sink: &mut (dyn FnMut(FeedEvent<'_>) + Send),
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
 
     /// Hands over what is there already, at most `budget` events, without waiting. Returns how many.
     fn drain(&mut self, budget: usize, sink: &mut (dyn FnMut(FeedEvent<'_>) + Send)) -> Result<usize, LogError>;
@@ -190,7 +193,13 @@ pub trait Log: Send + Sync + 'static {
 
     /// A bounded look back into one partition from offset `from` (inclusive) up to the end that stands now.
     /// Blocks its thread up to `budget.time`; uses a client of its own.
-    fn scan(&self, partition: i32, from: i64, budget: Budget, sink: &mut dyn FnMut(ReadRecord<'_>)) -> Result<ScanEnd, LogError>;
+    fn scan(
+        &self,
+        partition: i32,
+        from: i64,
+        budget: Budget,
+        sink: &mut dyn FnMut(ReadRecord<'_>),
+    ) -> Result<ScanEnd, LogError>;
 
     /// Waits until everything published is settled, at most `timeout`; what is left then is purged and reported.
     /// Returns how many records were left.
@@ -198,6 +207,11 @@ pub trait Log: Send + Sync + 'static {
 
     /// A snapshot; cheap enough for every scrape and probe.
     fn health(&self) -> Health;
+
+    /// For each partition how many records the reader is behind its end, as far as that is measured.
+    fn lags(&self) -> Vec<(i32, i64)> {
+        Vec::new()
+    }
 }
 
 /// The log cannot be used.

@@ -1,7 +1,7 @@
 //! The closed label sets. A label's values are known before the first client comes: nothing that a client, a room or a
 //! record can influence ever becomes one (operations.md §5).
 
-use crate::{auth::AuthError, disconnect::Ending};
+use crate::{auth::AuthError, disconnect::Ending, readiness::Check};
 
 /// A value of a label whose values are all known.
 pub trait Label: Copy + PartialEq + 'static {
@@ -125,16 +125,20 @@ labels! {
     Poison("reason") {
         /// Not a `chat.v1.Message`.
         Decode = "decode",
-        /// Larger than a message can be.
-        TooLarge = "too_large",
+        /// No key.
+        NoKey = "no_key",
+        /// The uuid is not one.
+        Uuid = "uuid",
         /// The key is no room.
         BadRoom = "bad_room",
         /// Key and message name different rooms.
-        ForeignRoom = "foreign_room",
+        RoomMismatch = "room_mismatch",
         /// In another partition than its room's.
         WrongPartition = "wrong_partition",
-        /// No key or no value.
-        Empty = "empty",
+        /// A header without a name or with a NUL.
+        Header = "header",
+        /// A NUL where STOMP has none.
+        Nul = "nul",
     }
     /// Where a resumed subscription was served from.
     Resumed("result") {
@@ -144,21 +148,6 @@ labels! {
         Log = "log",
         /// Not recovered.
         NotRecovered = "not_recovered",
-    }
-    /// What readiness is made of.
-    ReadyCheck("check") {
-        /// The log answers.
-        Kafka = "kafka",
-        /// The topic is as it must be.
-        Topic = "topic",
-        /// The follower has caught up and keeps up.
-        CatchUp = "catch_up",
-        /// Workers take what the follower gives.
-        Workers = "workers",
-        /// Not draining.
-        Drain = "drain",
-        /// Room for more connections.
-        Capacity = "capacity",
     }
 }
 
@@ -184,5 +173,17 @@ impl Label for Option<AuthError> {
 
     fn value(self) -> &'static str {
         self.map_or("ok", AuthError::label)
+    }
+}
+
+impl Label for Check {
+    const NAME: &'static str = "check";
+
+    fn all() -> Vec<Self> {
+        Check::ALL.to_vec()
+    }
+
+    fn value(self) -> &'static str {
+        self.name()
     }
 }

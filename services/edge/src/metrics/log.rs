@@ -1,6 +1,8 @@
 //! Metrics of the log and of the way from it to the clients.
 
-use super::{Delivery, LogMetrics, State, labels::Label, labels::ReadyCheck, parts::Registrar};
+use crate::readiness::Check;
+
+use super::{Delivery, LogMetrics, State, labels::Label, parts::Registrar};
 
 /// From the broker's append to the hand-over inside this edge.
 const AGE_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0];
@@ -60,7 +62,7 @@ impl Delivery {
 impl State {
     pub(super) fn register(r: &mut Registrar<'_>) -> Self {
         State {
-            ready: r.split("ready", "1 while a check of readiness passes", ReadyCheck::all()),
+            ready: r.split("ready", "1 while a check of readiness passes", Check::all()),
             draining: r.add("draining", "1 while draining"),
             drain_remaining: r.add("drain_remaining_connections", "Connections still to be moved"),
             drain_time: r.seconds("drain", "How long the drain has lasted"),

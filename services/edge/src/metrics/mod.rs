@@ -11,8 +11,9 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{auth::AuthError, disconnect::Ending};
+use crate::{auth::AuthError, disconnect::Ending, readiness::Check};
 
+mod events;
 pub mod labels;
 mod log;
 mod parts;
@@ -20,7 +21,7 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-pub use labels::{ClientCommand, Label, Opened, Poison, ReadyCheck, Resumed, Sent, ServerCommand, Subscribed};
+pub use labels::{ClientCommand, Label, Opened, Poison, Resumed, Sent, ServerCommand, Subscribed};
 use parts::Registrar;
 pub use parts::Split;
 
@@ -159,7 +160,7 @@ pub struct Delivery {
 #[derive(Debug)]
 pub struct State {
     /// 1 while a check passes.
-    pub ready: Split<ReadyCheck, Gauge>,
+    pub ready: Split<Check, Gauge>,
     /// 1 while draining.
     pub draining: Gauge,
     /// Connections still to be moved.

@@ -1,0 +1,58 @@
+# `make` alone prints the targets: a target's help is the text after its `##`.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help run test check kafka cluster down load fuzz tools print-edge
+
+# A missing toolchain is named (make tools), never downloaded behind anyone's back.
+export RUSTUP_AUTO_INSTALL = 0
+
+NODES ?= 1
+PORT ?= 8080
+DURATION ?= 30
+ARGS ?=
+# Where cargo puts what it builds, whatever CARGO_TARGET_DIR or its configuration say.
+RELEASE = $(shell cargo metadata --no-deps --offline --format-version 1 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
+BUILD = $(NEED_CARGO) && { cargo build --release --locked $(1) || { echo 'the build failed; should a tool be missing, `make tools` names it' >&2; exit 1; }; }
+NEED_CARGO = { command -v cargo >/dev/null || { echo "no 'cargo': builds everything; https://rustup.rs" >&2; exit 1; }; }
+
+help: ## Print this list
+	@printf 'klatsch: a chat edge for teams that run Kafka. Targets:\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "  make %-12s%s\n", name, $$0 }'
+	@printf '\nStart here: `make run`, then open the page it names in two windows.\n'
+
+run: ## One edge with its own throw-away log, and the page: open the URL it prints [PORT=8080]
+	@$(call BUILD,-p klatsch-edge)
+	@echo "the page: http://127.0.0.1:$(PORT)/ (Ctrl-C ends it)" >&2
+	@exec $(RELEASE)/klatsch-edge --dev --listen 127.0.0.1:$(PORT) $(ARGS)
+
+test: ## Everything: tools, check, fuzz, and all tests, those with real Kafka, Node.js and Chromium too
+	@deploy/local/test
+
+check: ## Formatting, lints, documentation, file lengths
+	@deploy/local/check
+
+kafka: ## Real Kafka brokers on loopback, until `make down`; prints host:port[,...] [NODES=1|3]
+	@deploy/local/kafka-local up $(NODES)
+	@deploy/local/kafka-local boot
+
+cluster: ## Three brokers, three edges, a load balancer, until `make down`; prints the URL
+	@$(call BUILD,-p klatsch-edge)
+	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge deploy/local/cluster up
+
+down: ## End what `make kafka` and `make cluster` started, and remove its data
+	@deploy/local/cluster down
+
+load: ## Chat through the cluster and check the promises [URL=...] [DURATION=30] [ARGS="--connections 500"]
+	@$(call BUILD,-p klatsch-load)
+	@url=$(URL); url=$${url:-$$(deploy/local/cluster url)} && \
+	  exec $(RELEASE)/klatsch-load chat --url "$$url" --seconds $(DURATION) $(ARGS)
+
+fuzz: ## The STOMP codec's fuzz targets, coverage-guided, DURATION seconds each [DURATION=30]
+	@deploy/local/fuzz $(DURATION)
+
+tools: ## Install what is missing where that can be done; name the rest
+	@deploy/local/tools
+
+print-edge: ## Build the edge; the last line printed is its path
+	@$(call BUILD,-p klatsch-edge)
+	@echo $(RELEASE)/klatsch-edge

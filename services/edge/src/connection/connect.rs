@@ -1,0 +1,75 @@
+//! CONNECT: the token is looked at, the session is accepted or refused.
+
+use stomp_proto::{Accept, Connect};
+
+use super::{Connection, PING_EVERY, Phase};
+use crate::{
+    auth::{AuthError, Identity},
+    context::{AuthJob, Context},
+    disconnect::Ending,
+    tokens::Checked,
+    transport::Transport,
+};
+
+impl Connection {
+    pub(super) fn connect(&mut self, connect: Connect, cx: &mut Context<'_>) {
+        let credentials = match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::New(credentials) => credentials,
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        let session = cx.shell.session_id();
+        let job = AuthJob {
+            connection: cx.slot,
+            generation: self.generation,
+            credentials: *credentials,
+            session: session.clone(),
+            headers: connect.headers.clone(),
+        };
+        self.phase = Phase::Authenticating(Box::new((connect, session)));
+        match cx.shell.authenticate(job) {
+            Checked::Now(result) => self.handle_authenticated(result, cx),
+            Checked::Later => {}
+            Checked::Busy => self.end(Ending::TryLater, None, None, cx),
+        }
+    }
+
+    fn accept(&mut self, connect: &Connect, session: &str, identity: Identity, cx: &mut Context<'_>) {
+        cx.metrics.connections.auth.of(None).inc();
+        cx.metrics.connections.sessions.inc();
+        self.soft_errors = connect.headers.get("x-errors") == Some("soft");
+        self.expires = identity.expires_at.map(|at| cx.on_clock(at));
+        let headers = [("x-errors", "soft")];
+        self.session.accept(
+            Accept { session, user: Some(&identity.user), headers: if self.soft_errors { &headers } else { &[] } },
+            cx.now,
+        );
+        self.identity = Some(Box::new(identity));
+        self.transport.limit(cx.settings.stomp_frame_bytes);
+        if self.session.heart_beats().1.is_none() {
+            self.next_ping = Some(cx.now + PING_EVERY);
+        }
+    }
+
+    /// The token check's answer to CONNECT.
+    pub fn handle_authenticated(&mut self, result: Result<Identity, AuthError>, cx: &mut Context<'_>) {
+        let asked = match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::Authenticating(asked) => asked,
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        let (connect, session) = *asked;
+        match result {
+            Ok(identity) => self.accept(&connect, &session, identity, cx),
+            Err(error) => {
+                cx.metrics.connections.auth.of(Some(error)).inc();
+                self.end(Ending::BadCredentials, Some(&error.to_string()), None, cx);
+            }
+        }
+        self.advance(cx);
+    }
+}

@@ -1,0 +1,275 @@
+//! How a connection ends: ERROR, close, and what is left to be done after that. The words are `disconnect.rs`'s.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use stomp_proto::{ErrorFrame, ErrorKind, ProtocolError, Text};
+use tracing::Level;
+
+use super::{Connection, PING_EVERY, PINGS_UNANSWERED, Phase};
+use crate::{
+    context::{Context, Settings},
+    disconnect::Ending,
+    message::Subscriber,
+    transport::Transport,
+};
+
+/// How long a client gets to take ERROR and close, and to answer the close.
+const CLOSING: Duration = Duration::from_secs(2);
+/// How long a drain waits for outstanding SENDs.
+const DRAIN_SETTLE: Duration = Duration::from_secs(2);
+
+impl From<&ProtocolError> for Ending {
+    fn from(error: &ProtocolError) -> Self {
+        match error.kind() {
+            ErrorKind::NotConnected => Ending::OutOfTurn,
+            ErrorKind::Unknown => Ending::NotOpen,
+            ErrorKind::Conflict => Ending::AlreadyOpen,
+            ErrorKind::TooLarge => Ending::TooLarge,
+            ErrorKind::Version => Ending::Version,
+            ErrorKind::TooMany => Ending::TooMany,
+            ErrorKind::ConnectTimeout => Ending::ConnectTimeout,
+            ErrorKind::Silent => Ending::HeartBeatLost,
+            _ => Ending::Malformed,
+        }
+    }
+}
+
+impl Connection {
+    /// Ends the connection: ERROR if there is something to say, then the transport's close; both are flushed.
+    pub fn end(&mut self, ending: Ending, detail: Option<&str>, receipt: Option<Text>, cx: &mut Context<'_>) {
+        self.end_with(ending, None, detail, receipt, cx);
+    }
+
+    pub(super) fn end_with(
+        &mut self,
+        ending: Ending,
+        error: Option<&ProtocolError>,
+        detail: Option<&str>,
+        receipt: Option<Text>,
+        cx: &mut Context<'_>,
+    ) {
+        if matches!(self.phase, Phase::Closing { .. } | Phase::Dead { .. }) {
+            return;
+        }
+        let facts = ending.facts();
+        cx.metrics.closed(ending);
+        self.log(ending, error, detail, cx);
+        self.leave_all(cx);
+        if let Some((text, code)) = facts.error {
+            let message = error.map_or(text, ProtocolError::message);
+            let detail = error.map(ProtocolError::detail).or(detail).unwrap_or(text);
+            let retry = facts.retry_after.map(|seconds| seconds.to_string());
+            let mut headers = vec![("x-error", facts.label)];
+            headers.extend(error.map_or(&[][..], ProtocolError::headers));
+            headers.extend(retry.as_deref().map(|seconds| ("retry-after", seconds)));
+            let receipt = error.and_then(ProtocolError::receipt).or(receipt.as_ref());
+            let receipt_id = receipt.map(Text::as_str);
+            self.session.error(&ErrorFrame { message, code, detail, receipt_id, headers: &headers });
+        }
+        self.pump();
+        match facts.close {
+            Some(code) if !facts.linger_zero => {
+                let close = self.transport.close(code, facts.reason);
+                self.outbound.push(close);
+                self.phase = Phase::Closing { until: cx.now + CLOSING };
+            }
+            _ => self.phase = Phase::Dead { linger_zero: facts.linger_zero },
+        }
+    }
+
+    /// A SEND or SUBSCRIBE is refused: softly where the session asked for it, else it ends (`stomp.md` S05, U06).
+    pub(super) fn refuse(
+        &mut self,
+        ending: Ending,
+        destination: Option<&str>,
+        receipt: Option<Text>,
+        cx: &mut Context<'_>,
+    ) {
+        if !self.soft_error(ending, destination, receipt.as_ref(), cx) {
+            self.end(ending, None, receipt, cx);
+        }
+    }
+
+    /// Ends a connection that only waited for its SENDs, once the last has met its outcome.
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
+        let Phase::Settling { ending, receipt, until } = &mut self.phase else { return };
+        if self.sends.in_flight() > 0 && *until > cx.now {
+            return;
+        }
+        let (ending, receipt) = (*ending, receipt.take());
+        if let Some(receipt) = receipt {
+            self.session.receipt(&receipt, &[]);
+        }
+        self.end(ending, None, None, cx);
+    }
+
+    /// The edge drains: nothing more is read, outstanding SENDs get their RECEIPTs, then the close.
+    pub fn drain(&mut self, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Open => {
+                self.phase = Phase::Settling { ending: Ending::Draining, receipt: None, until: cx.now + DRAIN_SETTLE };
+                self.settle(cx);
+            }
+            Phase::New(_) | Phase::Authenticating(_) => self.end(Ending::TryLater, None, None, cx),
+            _ => {}
+        }
+        self.set_paused(cx);
+    }
+
+    /// The client closed its side, or confirmed our close; `replies` answer it.
+    pub(super) fn closed_by_client(&mut self, replies: Vec<Bytes>, cx: &mut Context<'_>) {
+        self.confirmed = Some(replies);
+        self.leave_all(cx);
+        self.finish_if_confirmed(cx);
+    }
+
+    /// A client that closed is gone once what it sent before has been taken: SENDs that wait for room in the log are
+    /// not lost because their sender was quick to leave (`stomp.md` D04).
+    pub(super) fn finish_if_confirmed(&mut self, cx: &mut Context<'_>) {
+        if self.confirmed.is_none() || self.has_unread_frames() {
+            return;
+        }
+        self.outbound.extend(self.confirmed.take().into_iter().flatten());
+        self.confirmed = Some(Vec::new());
+        match self.phase {
+            Phase::Closing { .. } | Phase::Dead { .. } => {}
+            _ => {
+                cx.metrics.closed(Ending::ClientClosed);
+                self.log(Ending::ClientClosed, None, None, cx);
+                // The answer to its close still has to leave.
+                self.phase = Phase::Closing { until: cx.now + CLOSING };
+            }
+        }
+        if self.outbound.is_empty() {
+            self.phase = Phase::Dead { linger_zero: false };
+        }
+    }
+
+    /// The socket is gone.
+    pub fn lost(&mut self, cx: &mut Context<'_>) {
+        self.outbound.abandon();
+        self.leave_all(cx);
+        if self.has_unread_frames() {
+            self.confirmed = Some(Vec::new());
+        } else if !matches!(self.phase, Phase::Dead { .. }) {
+            if !matches!(self.phase, Phase::Closing { .. }) {
+                cx.metrics.closed(Ending::ClientLost);
+                self.log(Ending::ClientLost, None, None, cx);
+            }
+            self.phase = Phase::Dead { linger_zero: false };
+        }
+    }
+
+    /// The place that a cursor wanted to go on from is no longer kept.
+    pub fn handle_gap(&mut self, who: Subscriber, cx: &mut Context<'_>) {
+        if self.has_subscription(who.subscription) {
+            self.end(Ending::Gap, None, None, cx);
+        }
+    }
+
+    /// Records of a room this client is in were lost before they were read.
+    pub fn handle_lost_records(&mut self, cx: &mut Context<'_>) {
+        self.end(Ending::Gap, None, None, cx);
+    }
+
+    /// The grace is over.
+    pub fn shut_down(&mut self, cx: &mut Context<'_>) {
+        self.end(Ending::ShutDown, None, None, cx);
+    }
+
+    /// After everything that happened: queued octets have been written as far as the socket takes them.
+    pub fn handle_flushed(&mut self, cx: &mut Context<'_>) {
+        if self.paused_since.is_some() {
+            self.advance(cx);
+        }
+        if self.outbound.is_empty() {
+            if self.confirmed.is_some() && matches!(self.phase, Phase::Closing { .. }) {
+                self.phase = Phase::Dead { linger_zero: false };
+            }
+            self.read_on(cx);
+        }
+    }
+
+    /// The earliest moment at which [`Connection::handle_timeout`] has something to do.
+    pub fn deadline(&self, settings: &Settings) -> Option<Duration> {
+        let stuck = self.outbound.stuck_since().map(|since| since + settings.stuck_timeout);
+        let mut earliest = match &self.phase {
+            Phase::Dead { .. } => None,
+            Phase::Closing { until } => Some(*until),
+            Phase::Settling { until, .. } => Some(*until),
+            _ => self.session.poll_timeout(),
+        };
+        let sends = self.sends.deadline(settings.send_timeout);
+        let paused = self.paused_since.map(|since| since + settings.send_timeout);
+        for moment in [stuck, sends, paused, self.expires, self.next_ping].into_iter().flatten() {
+            earliest = Some(earliest.map_or(moment, |other| other.min(moment)));
+        }
+        earliest
+    }
+
+    /// Something's time may have come.
+    pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        match &self.phase {
+            Phase::Dead { .. } => return,
+            // What the client has not taken by now it will not take.
+            Phase::Closing { until } if *until <= cx.now => {
+                self.phase = Phase::Dead { linger_zero: !self.outbound.is_empty() };
+                return;
+            }
+            Phase::Closing { .. } => return,
+            _ => {}
+        }
+        if self.outbound.stuck_since().is_some_and(|since| since + cx.settings.stuck_timeout <= cx.now) {
+            cx.metrics.delivery.slow_closes.inc();
+            return self.end(Ending::Slow, None, None, cx);
+        }
+        if self.expires.is_some_and(|at| at <= cx.now) {
+            return self.end(Ending::CredentialsExpired, None, None, cx);
+        }
+        if self.paused_since.is_some_and(|since| since + cx.settings.send_timeout <= cx.now)
+            && matches!(self.phase, Phase::Open)
+        {
+            return self.end(Ending::Busy, None, None, cx);
+        }
+        self.give_up_on_sends(cx);
+        self.settle(cx);
+        if !matches!(self.phase, Phase::Closing { .. } | Phase::Dead { .. })
+            && let Err(error) = self.session.handle_timeout(cx.now)
+        {
+            return self.fail(&error, cx);
+        }
+        self.ping(cx);
+        self.advance(cx);
+    }
+
+    fn ping(&mut self, cx: &mut Context<'_>) {
+        if self.next_ping.is_none_or(|at| at > cx.now) {
+            return;
+        }
+        if self.pings_unanswered == PINGS_UNANSWERED {
+            return self.end(Ending::HeartBeatLost, None, None, cx);
+        }
+        self.pings_unanswered += 1;
+        self.next_ping = Some(cx.now + PING_EVERY);
+        let ping = self.transport.ping();
+        self.outbound.push(ping);
+    }
+
+    fn log(&self, ending: Ending, error: Option<&ProtocolError>, detail: Option<&str>, cx: &Context<'_>) {
+        let facts = ending.facts();
+        let reason = error.map(ProtocolError::detail).or(detail).unwrap_or(facts.reason);
+        let (worker, slot, generation) = (cx.worker, cx.slot, self.generation);
+        macro_rules! event {
+            ($level:expr) => {
+                tracing::event!($level, event = facts.label, worker, slot, generation, reason, "connection ends")
+            };
+        }
+        match facts.level {
+            Level::ERROR => event!(Level::ERROR),
+            Level::WARN => event!(Level::WARN),
+            Level::INFO => event!(Level::INFO),
+            _ => event!(Level::DEBUG),
+        }
+    }
+}

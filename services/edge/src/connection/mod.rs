@@ -1,0 +1,269 @@
+//! One client: what each STOMP event does. Plain state that is given octets and time; the worker owns the socket.
+//!
+//! | file | what |
+//! |---|---|
+//! | this one | CONNECT to DISCONNECT: the order in which things happen to a connection |
+//! | `connect.rs` | CONNECT: the token, the session |
+//! | `sends.rs` | SEND and COMMIT, until each has met its outcome |
+//! | `subscriptions.rs` | SUBSCRIBE and UNSUBSCRIBE, live delivery, and cursors for who cannot keep up |
+//! | `endings.rs` | ERROR, close, and what is left to be done after that |
+
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use stomp_proto::{Connect, Event, ProtocolError, Session, Text, Version};
+
+use crate::{
+    auth::{Identity, UpgradeCredentials},
+    context::Context,
+    disconnect::Ending,
+    outbound::Outbound,
+    server::ConnectionGuard,
+    timer::Tick,
+    transport::{Fault, Input, Transport, WebSocket},
+};
+
+mod connect;
+mod endings;
+mod sends;
+mod subscriptions;
+
+use sends::Sends;
+use subscriptions::Subscriptions;
+
+/// How often a client that asked for no heart-beats is pinged, so that proxies keep its connection (`stomp.md` B09).
+const PING_EVERY: Duration = Duration::from_secs(25);
+/// Pings without any sign of life until the client counts as gone.
+const PINGS_UNANSWERED: u32 = 3;
+
+enum Phase {
+    /// Nothing but CONNECT is taken.
+    New(Box<UpgradeCredentials>),
+    /// The token is being looked at; what the client sent behind CONNECT waits.
+    Authenticating(Box<(Connect, String)>),
+    Open,
+    /// No frame is read any more; outstanding SENDs are being settled, then it ends this way.
+    Settling {
+        ending: Ending,
+        receipt: Option<Text>,
+        until: Duration,
+    },
+    /// ERROR and close are on their way out; nothing else is sent or read.
+    Closing {
+        until: Duration,
+    },
+    /// To be dropped; with linger zero, unsent octets are thrown away.
+    Dead {
+        linger_zero: bool,
+    },
+}
+
+/// One client.
+pub struct Connection {
+    /// Tells this connection from an earlier one in the same slot.
+    pub generation: u32,
+    /// What the client still has to get.
+    pub outbound: Outbound,
+    /// The tick of the timer wheel that is armed for it.
+    pub armed: Tick,
+    /// Octets may be waiting in the socket (edge-triggered: nobody will say so again).
+    pub readable: bool,
+    /// Already in the worker's list of connections to settle.
+    pub touched: bool,
+    phase: Phase,
+    session: Session,
+    transport: WebSocket,
+    subscriptions: Subscriptions,
+    sends: Sends,
+    identity: Option<Box<Identity>>,
+    /// Since when the socket is not read because something has no room.
+    paused_since: Option<Duration>,
+    soft_errors: bool,
+    /// The end of the token, on the worker's clock.
+    expires: Option<Duration>,
+    next_ping: Option<Duration>,
+    pings_unanswered: u32,
+    /// The client has closed its side of the transport; what answers that still has to leave.
+    confirmed: Option<Vec<Bytes>>,
+    /// Frees the connection's place when it is dropped.
+    _guard: ConnectionGuard,
+}
+
+impl Connection {
+    /// A client whose upgrade has just been answered.
+    pub fn new(
+        generation: u32,
+        credentials: UpgradeCredentials,
+        guard: ConnectionGuard,
+        stomp: Arc<stomp_proto::Config>,
+        now: Duration,
+    ) -> Self {
+        let limit = stomp.limits.connect_frame_bytes;
+        Self {
+            generation,
+            outbound: Outbound::default(),
+            armed: 0,
+            readable: true,
+            touched: false,
+            phase: Phase::New(Box::new(credentials)),
+            session: Session::new(stomp, now),
+            transport: WebSocket::new(limit),
+            subscriptions: Subscriptions::default(),
+            sends: Sends::default(),
+            identity: None,
+            paused_since: None,
+            soft_errors: false,
+            expires: None,
+            next_ping: None,
+            pings_unanswered: 0,
+            confirmed: None,
+            _guard: guard,
+        }
+    }
+
+    /// Takes what one read of the socket gave.
+    pub fn handle_octets(&mut self, octets: &[u8], cx: &mut Context<'_>) {
+        cx.metrics.stomp.received_bytes.inc_by(octets.len() as u64);
+        self.pings_unanswered = 0;
+        let (mut replies, mut closed, mut broken) = (Vec::new(), false, None);
+        let (session, now) = (&mut self.session, cx.now);
+        let closing = matches!(self.phase, Phase::Closing { .. });
+        let result = self.transport.handle_input(octets, &mut replies, &mut |input| match input {
+            Input::Stomp(_) if closing => ControlFlow::Continue(()),
+            Input::Stomp(octets) => match session.handle_input(&octets, now) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    broken = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+            Input::LifeSign => {
+                session.handle_life_sign(now);
+                ControlFlow::Continue(())
+            }
+            Input::Close => {
+                closed = true;
+                ControlFlow::Break(())
+            }
+        });
+        self.advance(cx);
+        if let Some(error) = broken {
+            self.fail(&error, cx);
+        }
+        if closed {
+            return self.closed_by_client(replies, cx);
+        }
+        self.outbound.extend(replies.into_iter());
+        match result {
+            Ok(()) => {}
+            Err(Fault::TooLarge) => self.end(Ending::TooLarge, Some("a WebSocket message above the limit"), None, cx),
+            Err(Fault::NotUtf8) => self.end(Ending::WebSocketNotUtf8, None, None, cx),
+            Err(Fault::Protocol) => self.end(Ending::WebSocketProtocol, None, None, cx),
+        }
+    }
+
+    /// Does everything that can be done with what the client has sent so far.
+    pub fn advance(&mut self, cx: &mut Context<'_>) {
+        while self.may_go_on(cx) {
+            match self.session.poll_event() {
+                Ok(Some(event)) => self.on_event(event, cx),
+                Ok(None) => break,
+                Err(error) => self.fail(&error, cx),
+            }
+        }
+        self.pump();
+        self.set_paused(cx);
+        self.finish_if_confirmed(cx);
+    }
+
+    /// Whether frames wait that have been received but not looked at.
+    fn has_unread_frames(&self) -> bool {
+        self.paused_since.is_some() && self.session.buffered() > 0
+    }
+
+    /// Whether the socket may be read.
+    pub fn wants_input(&self) -> bool {
+        match self.phase {
+            Phase::Dead { .. } => false,
+            // A closing socket is read to its end, or unread octets would turn the close into a reset.
+            Phase::Closing { .. } => true,
+            _ => self.paused_since.is_none() && self.confirmed.is_none(),
+        }
+    }
+
+    /// Whether the connection is over, and if so whether unsent octets are to be thrown away.
+    pub fn is_dead(&self) -> Option<bool> {
+        match self.phase {
+            Phase::Dead { linger_zero } => Some(linger_zero),
+            _ => None,
+        }
+    }
+
+    fn on_event(&mut self, event: Event, cx: &mut Context<'_>) {
+        cx.metrics.frame_received(&event);
+        match event {
+            Event::Connect(connect) => self.connect(connect, cx),
+            Event::Send(send) => self.send(send, cx),
+            Event::Subscribe(subscribe) => self.subscribe(subscribe, cx),
+            Event::Unsubscribe { handle, receipt } => self.unsubscribe(handle, receipt, cx),
+            Event::Acked(_) => self.read_on(cx),
+            Event::Commit { sends, receipt, .. } => {
+                self.commit(sends, receipt, cx);
+                self.read_on(cx);
+            }
+            // Answered once what was sent before it is settled: a client may take the RECEIPT for "all is stored".
+            Event::Disconnect { receipt } => {
+                let until = cx.now + cx.settings.send_timeout;
+                self.phase = Phase::Settling { ending: Ending::Disconnected, receipt, until };
+                self.settle(cx);
+            }
+        }
+    }
+
+    /// Whether the next frame of the client may be looked at.
+    fn may_go_on(&self, cx: &Context<'_>) -> bool {
+        matches!(self.phase, Phase::New(_) | Phase::Open)
+            && self.sends.in_flight() < cx.settings.max_receipts
+            && !self.outbound.is_full(cx.settings.outbound_bytes)
+            && !cx.shell.is_congested()
+    }
+
+    /// What the session has to say goes out in order, wrapped for the transport.
+    fn pump(&mut self) {
+        while let Some(frame) = self.session.poll_transmit() {
+            self.outbound.push(self.transport.frame(&frame));
+        }
+    }
+
+    fn set_paused(&mut self, cx: &mut Context<'_>) {
+        let paused = !matches!(self.phase, Phase::Closing { .. } | Phase::Dead { .. }) && !self.may_go_on(cx);
+        match (paused, self.paused_since) {
+            (true, None) => {
+                self.session.pause();
+                self.paused_since = Some(cx.now);
+            }
+            (false, Some(_)) => {
+                self.session.resume(cx.now);
+                self.paused_since = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn version(&self) -> Version {
+        self.session.version()
+    }
+
+    fn fail(&mut self, error: &ProtocolError, cx: &mut Context<'_>) {
+        self.end_with(Ending::from(error), Some(error), None, None, cx);
+    }
+
+    /// Who this is, once CONNECT was accepted.
+    fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
+    }
+
+    fn user(&self) -> Arc<str> {
+        self.identity().map_or_else(|| Arc::from(""), |identity| identity.user.clone())
+    }
+}

@@ -1,0 +1,304 @@
+//! SUBSCRIBE and UNSUBSCRIBE, live delivery, and cursors.
+//!
+//! A subscription that cannot take more (its socket is full, its window shut) becomes a cursor: nothing is queued for
+//! it any more, it only knows up to where it has everything. When there is room again it reads on from the tail, a
+//! slice at a time, and at the end it is live again. So a slow client costs its queue's bound and nothing else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use stomp_proto::{Subscribe, SubscriptionHandle, Text};
+
+use super::{Connection, Phase};
+use crate::{
+    context::Context,
+    destination::Target,
+    disconnect::Ending,
+    frames::{Frames, Shape, ShapeId},
+    hub::{Member, MembershipId},
+    message::{Message, Subscriber, ToFollower},
+    metrics::Subscribed,
+    tail::{RoomId, Seq},
+};
+
+/// The window of a subscription that acknowledges nothing.
+const UNLIMITED: usize = usize::MAX;
+
+enum Mode {
+    /// The follower has been asked; RECEIPT follows its answer, as a barrier (`stomp.md` U07).
+    Joining(Box<Joining>),
+    /// Gets every message as it comes.
+    Live(Seat),
+    /// A cursor; `reading` while an answer of the follower is on its way.
+    Behind { seat: Seat, reading: bool },
+    /// The session's own `/user/queue/errors`.
+    Errors(Box<Shape>),
+}
+
+struct Joining {
+    shape: Shape,
+    receipt: Option<Text>,
+}
+
+#[derive(Clone, Copy)]
+struct Seat {
+    membership: MembershipId,
+    room: RoomId,
+    shape: ShapeId,
+    /// Everything of the room up to here has been queued, or came before the subscription.
+    through: Seq,
+}
+
+struct Subscription {
+    handle: SubscriptionHandle,
+    mode: Mode,
+}
+
+/// The subscriptions of one connection, by the session's index.
+#[derive(Default)]
+pub(super) struct Subscriptions {
+    slots: Vec<Option<Subscription>>,
+    /// How many are cursors.
+    behind: u32,
+    /// Where the next cursor is looked for, so that each gets its turn.
+    turn: usize,
+    /// Soft errors sent so far; they have no place in the log to be named after.
+    errors: u32,
+}
+
+impl Subscriptions {
+    fn get(&mut self, handle: SubscriptionHandle) -> Option<&mut Subscription> {
+        self.slots.get_mut(handle.index as usize)?.as_mut().filter(|subscription| subscription.handle == handle)
+    }
+}
+
+impl Connection {
+    /// SUBSCRIBE.
+    pub(super) fn subscribe(&mut self, subscribe: Subscribe, cx: &mut Context<'_>) {
+        let Subscribe { handle, id, destination, receipt, .. } = subscribe;
+        let target = match cx.settings.destinations.subscribe(&destination) {
+            Ok(target) => target,
+            Err(_) => return self.refuse_subscribe(Ending::UnknownDestination, handle, &destination, receipt, cx),
+        };
+        let mode = match target {
+            Target::Errors => {
+                let shape = Shape { version: self.version(), destination: destination.clone(), subscription: id };
+                if let Some(receipt) = receipt {
+                    self.session.receipt(&receipt, &[]);
+                }
+                Mode::Errors(Box::new(shape))
+            }
+            Target::Room(room) => {
+                if !self.identity().is_some_and(|identity| identity.rights.may_subscribe(room)) {
+                    return self.refuse_subscribe(Ending::Forbidden, handle, &destination, receipt, cx);
+                }
+                let who = self.subscriber(handle, cx);
+                cx.shell.ask(ToFollower::Subscribe { who, room: Bytes::copy_from_slice(room.as_bytes()) });
+                cx.metrics.stomp.subscribed.of(Subscribed::Ok).inc();
+                let shape = Shape { version: self.version(), destination: destination.clone(), subscription: id };
+                Mode::Joining(Box::new(Joining { shape, receipt }))
+            }
+        };
+        let slots = &mut self.subscriptions.slots;
+        let index = handle.index as usize;
+        if slots.len() <= index {
+            slots.resize_with(index + 1, || None);
+        }
+        slots[index] = Some(Subscription { handle, mode });
+    }
+
+    fn refuse_subscribe(
+        &mut self,
+        ending: Ending,
+        handle: SubscriptionHandle,
+        destination: &str,
+        receipt: Option<Text>,
+        cx: &mut Context<'_>,
+    ) {
+        self.session.cancel(handle);
+        let denied = if ending == Ending::Forbidden { Subscribed::Denied } else { Subscribed::BadDestination };
+        cx.metrics.stomp.subscribed.of(denied).inc();
+        self.refuse(ending, Some(destination), receipt, cx);
+    }
+
+    /// UNSUBSCRIBE; no message for this id leaves after its RECEIPT (`stomp.md` U10).
+    pub(super) fn unsubscribe(
+        &mut self,
+        handle: Option<SubscriptionHandle>,
+        receipt: Option<Text>,
+        cx: &mut Context<'_>,
+    ) {
+        if let Some(handle) = handle {
+            self.leave(handle, cx);
+        }
+        if let Some(receipt) = receipt {
+            self.session.receipt(&receipt, &[]);
+        }
+    }
+
+    /// The follower's answer to SUBSCRIBE: what comes behind `after` comes live.
+    pub fn handle_subscribed(&mut self, who: Subscriber, room: RoomId, after: Seq, cx: &mut Context<'_>) {
+        let slot = cx.slot;
+        let Some(subscription) = self.subscriptions.get(who.subscription) else {
+            // Unsubscribed meanwhile; the follower still counts it.
+            return cx.shell.ask(ToFollower::Leave { worker: cx.worker, room });
+        };
+        let Mode::Joining(joining) = &mut subscription.mode else { return };
+        let (shape, receipt) = (joining.shape.clone(), joining.receipt.take());
+        let (membership, shape) = cx.hub.join(room, slot, who.subscription.index, shape);
+        subscription.mode = Mode::Live(Seat { membership, room, shape, through: after });
+        if let Some(receipt) = receipt {
+            self.session.receipt(&receipt, &[]);
+        }
+        self.advance(cx);
+    }
+
+    /// A new message for one of the subscriptions: queued, unless it cannot take more. Returns whether it was.
+    pub fn offer(&mut self, member: Member, message: &Message, frames: &mut Frames, cap: usize) -> bool {
+        let Some(Some(subscription)) = self.subscriptions.slots.get_mut(member.subscription as usize) else {
+            return false;
+        };
+        let Mode::Live(seat) = &mut subscription.mode else { return false };
+        if message.seq <= seat.through {
+            return false;
+        }
+        let window = self.session.window(subscription.handle);
+        if self.outbound.is_full(cap) || window == 0 {
+            subscription.mode = Mode::Behind { seat: *seat, reading: false };
+            self.subscriptions.behind += 1;
+            return false;
+        }
+        seat.through = message.seq;
+        let frame = match window {
+            UNLIMITED => frames.shared(member.shape, message),
+            _ => {
+                let ack = self.session.delivered(subscription.handle, &message.id.to_string());
+                frames.single(member.shape, message, ack.as_deref(), false)
+            }
+        };
+        self.outbound.push(frame);
+        true
+    }
+
+    /// The next messages for a cursor.
+    pub fn handle_slice(
+        &mut self,
+        who: Subscriber,
+        messages: &[Arc<Message>],
+        end: bool,
+        through: Seq,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(subscription) = self.subscriptions.get(who.subscription) else { return };
+        let Mode::Behind { seat, reading } = &mut subscription.mode else { return };
+        *reading = false;
+        for message in messages {
+            let ack = match self.session.window(subscription.handle) {
+                0 => return,
+                UNLIMITED => None,
+                _ => self.session.delivered(subscription.handle, &message.id.to_string()),
+            };
+            seat.through = message.seq;
+            let frame = cx.hub.frames.single(seat.shape, message, ack.as_deref(), false);
+            self.outbound.push(frame);
+            cx.metrics.delivery.deliveries.inc();
+        }
+        seat.through = through;
+        if end {
+            subscription.mode = Mode::Live(*seat);
+            self.subscriptions.behind -= 1;
+        }
+    }
+
+    /// Lets a cursor read on, once everything that was queued has left and its window is open.
+    pub(super) fn read_on(&mut self, cx: &mut Context<'_>) {
+        if self.subscriptions.behind == 0 || !self.outbound.is_empty() || !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        let count = self.subscriptions.slots.len();
+        for step in 0..count {
+            let at = (self.subscriptions.turn + step) % count;
+            let Some(subscription) = &mut self.subscriptions.slots[at] else { continue };
+            match &mut subscription.mode {
+                // One at a time: its answer is a whole queue full.
+                Mode::Behind { reading: true, .. } => return,
+                Mode::Behind { seat, reading } if self.session.window(subscription.handle) > 0 => {
+                    *reading = true;
+                    let (handle, room, after) = (subscription.handle, seat.room, seat.through);
+                    self.subscriptions.turn = at + 1;
+                    let who = self.subscriber(handle, cx);
+                    return cx.shell.ask(ToFollower::Read { who, room, after });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes one subscription out of its room.
+    fn leave(&mut self, handle: SubscriptionHandle, cx: &mut Context<'_>) {
+        if self.subscriptions.get(handle).is_none() {
+            return;
+        }
+        let Some(subscription) = self.subscriptions.slots[handle.index as usize].take() else { return };
+        let seat = match subscription.mode {
+            // Its answer will find nobody and be taken back then.
+            Mode::Joining(_) | Mode::Errors(_) => return,
+            Mode::Live(seat) => seat,
+            Mode::Behind { seat, .. } => {
+                self.subscriptions.behind -= 1;
+                seat
+            }
+        };
+        cx.hub.leave(seat.membership);
+        cx.shell.ask(ToFollower::Leave { worker: cx.worker, room: seat.room });
+    }
+
+    /// Takes all of them out; the connection is ending.
+    pub(super) fn leave_all(&mut self, cx: &mut Context<'_>) {
+        let handles: Vec<_> =
+            self.subscriptions.slots.iter().flatten().map(|subscription| subscription.handle).collect();
+        for handle in handles {
+            self.leave(handle, cx);
+        }
+        self.subscriptions.slots = Vec::new();
+    }
+
+    /// A refusal as a MESSAGE on `/user/queue/errors`, for a session that asked for it. Returns whether it was.
+    pub(super) fn soft_error(
+        &mut self,
+        ending: Ending,
+        destination: Option<&str>,
+        receipt: Option<&Text>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let facts = ending.facts();
+        let (Some((text, code)), true) = (facts.error, self.soft_errors && ending.may_be_soft()) else { return false };
+        let subscribed = self.subscriptions.slots.iter().flatten().find_map(|subscription| match &subscription.mode {
+            Mode::Errors(shape) => Some(Shape::clone(shape)),
+            _ => None,
+        });
+        let Some(shape) = subscribed else { return false };
+        self.subscriptions.errors += 1;
+        let (code, retry) = (code.to_string(), facts.retry_after.map(|seconds| seconds.to_string()));
+        let optional = [
+            ("receipt-id", receipt.map(Text::as_str)),
+            ("x-destination", destination),
+            ("retry-after", retry.as_deref()),
+        ];
+        let mut headers = vec![("x-error-code", code.as_str()), ("x-error", facts.label)];
+        headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        let id = format!("error-{}", self.subscriptions.errors);
+        let frame = crate::frames::error_message(&shape, &id, &headers, text);
+        self.outbound.push(frame);
+        cx.metrics.stomp.soft_errors.of(ending).inc();
+        true
+    }
+
+    pub(super) fn has_subscription(&mut self, handle: SubscriptionHandle) -> bool {
+        self.subscriptions.get(handle).is_some()
+    }
+
+    fn subscriber(&self, subscription: SubscriptionHandle, cx: &Context<'_>) -> Subscriber {
+        Subscriber { worker: cx.worker, connection: cx.slot, generation: self.generation, subscription }
+    }
+}

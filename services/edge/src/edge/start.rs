@@ -1,0 +1,237 @@
+//! The start: addresses first, so that probes are answered while Kafka is waited for; then the threads.
+
+use super::*;
+use crate::{
+    log::kafka::{KafkaSettings, OpenError},
+    upgrade::{Socket, Sockets},
+};
+
+/// Descriptors that are not connections: brokers, logs, polls, the listeners.
+const OTHER_FILES: usize = 512;
+
+/// Lifts the soft limit of open files to the hard one; the limit that holds then.
+pub fn raise_open_files() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let now = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    now.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
+}
+
+/// Binds, announces, and makes everything that needs no log.
+pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edge, Vec<Poll>)> {
+    let room = raise_open_files().saturating_sub(OTHER_FILES).max(16);
+    if config.limits.max_connections > room {
+        let asked = config.limits.max_connections;
+        tracing::warn!(event = "few_open_files", asked, room, "fewer connections than asked: raise `ulimit -n`");
+        config.limits.max_connections = room;
+    }
+    let metrics = Arc::new(Metrics::new());
+    metrics.connections.limit.set(i64::try_from(config.limits.max_connections).unwrap_or(i64::MAX));
+    let readiness = Readiness::new(|| announce("ready"));
+    let mut polls = Vec::new();
+    let mut mail = Vec::new();
+    for _ in 0..config.limits.workers {
+        let poll = Poll::new()?;
+        mail.push(Arc::new(Mailboxes::new(poll.registry(), worker::BELL, 2 * IN_FLIGHT)?));
+        polls.push(poll);
+    }
+    let server = Server::bind(server_settings(&config), server_parts(&config, &metrics, &readiness, &mail))?;
+    let (listen, admin, handle) = (server.local_addr()?, server.admin_addr()?, server.handle());
+    let (supervisor, ends) = Supervisor::new();
+    supervisor.supervise("http", move || {
+        if let Err(error) = server.run() {
+            tracing::error!(event = "http_failed", %error, "the HTTP side cannot go on");
+        }
+    })?;
+    announce(&format!("listening on http://{listen}"));
+    announce(&format!("admin on http://{admin}"));
+    let on_drain = readiness.clone();
+    shutdown.on_drain(move || on_drain.set(Check::Drain, Err("draining".to_owned())));
+    Ok((Edge { config, metrics, readiness, shutdown, supervisor, ends, mail, server: handle }, polls))
+}
+
+/// A line for whoever started us; a closed stdout is their affair.
+fn announce(line: &str) {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).ok();
+}
+
+/// The log cannot be opened.
+pub(super) fn refused(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Cancelled => Exit::Drained,
+        OpenError::Settings(why) => {
+            tracing::error!(event = "kafka_settings", "{why}");
+            Exit::Settings
+        }
+        OpenError::Refused(why) => {
+            tracing::error!(event = "topic_refused", "{why}");
+            Exit::TopicRefused
+        }
+    }
+}
+
+impl Edge {
+    pub(super) fn kafka_settings(&self) -> KafkaSettings {
+        let (brokers, properties) = match &self.config.log {
+            LogChoice::Kafka { brokers, properties } => (brokers.clone(), properties.to_vec()),
+            LogChoice::Embedded | LogChoice::Memory => Default::default(),
+        };
+        let topic = self.config.topic.clone();
+        KafkaSettings {
+            brokers,
+            topic: topic.name,
+            partitions: topic.partitions,
+            replication_factor: topic.replication_factor,
+            min_isr: topic.min_isr,
+            max_message_bytes: self.config.max_record(),
+            create_topic: topic.create,
+            instance: self.config.instance.clone(),
+            properties,
+        }
+    }
+
+    /// Whether waiting for Kafka has become pointless.
+    pub(super) fn cancelled(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let shutdown = self.shutdown.clone();
+        move || shutdown.is_draining()
+    }
+
+    pub(super) fn start_follower<L: Log>(&self, log: &L) -> io::Result<Arc<FollowerInbox>> {
+        let inbox = Arc::new(FollowerInbox::new(FOLLOWER_INBOX));
+        let limits = &self.config.limits;
+        let bounds = Bounds { bytes: limits.tail_bytes, age: limits.tail_time };
+        let follower = Follower::new(self.mail.len(), self.config.topic.partitions, bounds, Arc::clone(&self.metrics));
+        let feed = log.feed(start_of(&self.config)).map_err(|LogError(why)| io::Error::other(why))?;
+        let outboxes: Vec<_> = self.mail.iter().map(|mail| mail.follower.clone()).collect();
+        let (readiness, heartbeat) = (Arc::clone(&self.readiness), self.readiness.heartbeat("follower", SILENT));
+        let mailbox = inbox.clone();
+        self.supervisor.supervise("follower", move || {
+            if let Err(error) = follower_thread::run(feed, follower, &mailbox, &outboxes, &readiness, &heartbeat) {
+                tracing::error!(event = "follower_failed", %error, "the log cannot be followed any more");
+            }
+        })?;
+        Ok(inbox)
+    }
+
+    pub(super) fn start_workers<L: Log>(
+        &self,
+        log: &Arc<L>,
+        follower: &Arc<FollowerInbox>,
+        gate: &Arc<LogGate>,
+        polls: Vec<Poll>,
+    ) -> io::Result<()> {
+        let settings = Arc::new(connection_settings(&self.config));
+        let (desk, waiting) = TokenDesk::new(self.config.authenticator());
+        for (index, poll) in polls.into_iter().enumerate() {
+            let outlets = Outlets {
+                log: Arc::clone(log),
+                follower: Arc::clone(follower),
+                tokens: Arc::clone(&desk),
+                gate: Arc::clone(gate),
+                worker: index,
+                unasked: Default::default(),
+            };
+            let (mail, metrics) = (Arc::clone(&self.mail[index]), Arc::clone(&self.metrics));
+            let worker = Worker::new(poll, mail, outlets, Arc::clone(&settings), metrics);
+            let name = format!("worker-{index}");
+            let heartbeat = self.readiness.heartbeat(&name, SILENT);
+            self.supervisor.supervise(&name, move || {
+                if let Err(error) = worker.run(&heartbeat) {
+                    tracing::error!(event = "worker_failed", %error, "a worker cannot wait for its sockets any more");
+                }
+            })?;
+        }
+        let (workers, heartbeat) = (OnceLock::from(self.mail.clone()), self.readiness.heartbeat("tokens", SILENT));
+        self.supervisor.supervise("tokens", move || tokens::run(&desk, &waiting, &workers, &heartbeat))?;
+        Ok(())
+    }
+}
+
+/// What is read before the edge is ready: enough for the tail, whatever the records' size.
+fn start_of(config: &Config) -> crate::log::Start {
+    let records = config.limits.tail_bytes / 256 / usize::try_from(config.topic.partitions).unwrap_or(1).max(1);
+    crate::log::Start::Rewind(i64::try_from(records).unwrap_or(i64::MAX))
+}
+
+fn server_settings(config: &Config) -> ServerSettings {
+    ServerSettings {
+        listen: config.listen,
+        admin: config.admin,
+        websocket_paths: config.ws_paths.clone(),
+        page: config.page,
+        max_connections: config.limits.max_connections,
+        max_per_address: config.limits.max_connections_per_address.unwrap_or(0),
+        ..ServerSettings::default()
+    }
+}
+
+fn server_parts(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    readiness: &Arc<Readiness>,
+    mail: &[Arc<Mailboxes>],
+) -> ServerParts {
+    let (origin, text) = (config.origin.clone(), Arc::clone(metrics));
+    ServerParts {
+        readiness: Arc::clone(readiness),
+        sockets: Arc::new(InTurn { mail: mail.to_vec(), next: Default::default() }),
+        origin: Arc::new(move |origin_of, host| origin.allows(origin_of, host)),
+        events: Arc::clone(metrics) as _,
+        metrics: Arc::new(move || text.encode()),
+    }
+}
+
+/// New connections go to the workers in turn.
+struct InTurn {
+    mail: Vec<Arc<Mailboxes>>,
+    next: std::sync::atomic::AtomicUsize,
+}
+
+impl Sockets for InTurn {
+    fn hand_over(&self, mut socket: Socket) -> Result<(), Socket> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        for step in 0..self.mail.len() {
+            match self.mail[(first + step) % self.mail.len()].sockets.try_push(socket) {
+                Ok(()) => return Ok(()),
+                Err(back) => socket = back,
+            }
+        }
+        Err(socket)
+    }
+}
+
+fn connection_settings(config: &Config) -> Settings {
+    let limits = stomp_proto::Limits {
+        headers: 100,
+        header_block_bytes: config.limits.max_headers,
+        body_bytes: config.limits.max_body,
+        subscriptions: config.limits.max_subscriptions,
+        ..stomp_proto::Limits::default()
+    };
+    let strict = config.profile == crate::config::Profile::Strict;
+    let stomp = stomp_proto::Config {
+        limits,
+        heart_beat: stomp_proto::HeartBeatPolicy {
+            floor: config.times.heart_beat_floor,
+            cap: config.times.heart_beat_cap,
+            ..stomp_proto::HeartBeatPolicy::default()
+        },
+        profile: if strict { stomp_proto::Profile::Strict } else { stomp_proto::Profile::Spring },
+        connect_timeout: config.times.connect,
+        ..stomp_proto::Config::default()
+    };
+    Settings {
+        stomp: Arc::new(stomp),
+        stomp_frame_bytes: config.max_frame(),
+        destinations: Destinations::new(&config.aliases),
+        credentials: config.credentials.clone(),
+        partitions: config.topic.partitions,
+        instance: config.instance.clone(),
+        max_receipts: config.limits.max_receipts,
+        outbound_bytes: (64 * 1024).max(2 * config.max_frame()),
+        send_timeout: config.times.send,
+        stuck_timeout: Duration::from_secs(10),
+    }
+}

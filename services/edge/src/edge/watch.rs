@@ -1,0 +1,82 @@
+//! The main thread of a running edge: hears of threads that end, watches the log's health, and begins the drain.
+
+use super::*;
+
+/// A log that has not acknowledged the oldest record for this long is stalled; nothing is dropped for it.
+const STALLED: Duration = Duration::from_secs(2);
+/// After this long it is away: SENDs are refused at once, one a second is let through.
+const AWAY: Duration = Duration::from_secs(15);
+const PROBE: Duration = Duration::from_secs(1);
+/// How often what is costly to measure is measured.
+const GAUGES: Duration = Duration::from_secs(5);
+
+impl Edge {
+    /// Stays until the edge has drained or a thread has ended.
+    pub(super) fn watch<L: Log>(&self, log: &L, gate: &LogGate) -> Exit {
+        let mut unreachable_since = None;
+        let (mut last_probe, mut last_gauges) = (Instant::now(), Instant::now());
+        while !self.shutdown.is_draining() {
+            match self.ends.recv_timeout(WATCH) {
+                Ok(end) => return self.thread_died(&end),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Exit::ThreadDied,
+            }
+            let health = log.health();
+            self.judge(&health, &mut unreachable_since, gate);
+            if last_probe.elapsed() >= PROBE {
+                last_probe = Instant::now();
+                gate.probe.store(true, Ordering::Relaxed);
+            }
+            if last_gauges.elapsed() >= GAUGES {
+                last_gauges = Instant::now();
+                self.update_gauges(log);
+            }
+        }
+        self.drain(log)
+    }
+
+    fn judge(&self, health: &Health, unreachable_since: &mut Option<Instant>, gate: &LogGate) {
+        let oldest = health.oldest_in_flight.unwrap_or_default();
+        self.metrics.sends.in_flight.set(i64::try_from(health.in_flight).unwrap_or(i64::MAX));
+        self.metrics.sends.oldest_in_flight.set(oldest.as_secs_f64());
+        *unreachable_since = if health.connected { None } else { unreachable_since.or_else(|| Some(Instant::now())) };
+        // No broker at all means away once it is more than a hiccup between two connections.
+        let unreachable = unreachable_since.is_some_and(|since| since.elapsed() >= STALLED);
+        let away = unreachable || oldest > AWAY || health.fault.is_some();
+        if away != gate.away.swap(away, Ordering::Relaxed) {
+            if away {
+                tracing::warn!(event = "log_away", "the log is away: SENDs are refused, everybody stays");
+            } else {
+                tracing::info!(event = "log_back", "the log is back");
+            }
+        }
+        let log = match &health.fault {
+            Some(fault) => Err(fault.clone()),
+            None if unreachable => Err("no broker is reachable".to_owned()),
+            None if oldest > AWAY => Err(format!("away: nothing acknowledged for {} s", oldest.as_secs())),
+            None if oldest > STALLED => Err(format!("stalled: nothing acknowledged for {} s", oldest.as_secs())),
+            None => Ok(()),
+        };
+        self.readiness.set(Check::Log, log);
+    }
+
+    /// A thread ended: no guess is made at what still works.
+    pub(super) fn thread_died(&self, end: &ThreadEnd) -> Exit {
+        let how = match &end.how {
+            End::Returned => "it returned",
+            End::Panicked(message) => message,
+        };
+        tracing::error!(event = "thread_died", thread = end.name, how, "a thread ended that must not: exit 70");
+        self.server.stop();
+        Exit::ThreadDied
+    }
+
+    fn update_gauges<L: Log>(&self, log: &L) {
+        self.metrics.connections.open.set(i64::try_from(self.server.connections()).unwrap_or(i64::MAX));
+        for (partition, lag) in log.lags() {
+            self.metrics.log.set_lag(partition, lag);
+        }
+        let failing = self.readiness.ready(Instant::now());
+        self.metrics.readiness(&failing);
+    }
+}

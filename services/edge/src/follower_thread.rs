@@ -1,0 +1,118 @@
+//! The shell around [`Follower`]: a thread of its own that owns the log's feed, the clock and the mailboxes.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::Notify, time::MissedTickBehavior};
+
+use crate::{
+    follower::Follower,
+    inbox::Inbox,
+    log::{Feed, FeedEvent, LogError},
+    message::{FromFollower, ToFollower},
+    readiness::{Check, Heartbeat, Readiness},
+};
+
+/// How long the follower works on records before it looks at its mailbox again.
+const SLICE: Duration = Duration::from_millis(1);
+/// Records between two looks at the clock.
+const DRAIN: usize = 64;
+/// A worker that takes nothing for this long is dead (DESIGN §4).
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The mailbox of the follower; any worker writes to it and none ever waits for it.
+pub struct FollowerInbox {
+    /// What workers ask.
+    pub commands: Inbox<ToFollower>,
+    notify: Arc<Notify>,
+}
+
+impl FollowerInbox {
+    /// A mailbox for at most `capacity` commands.
+    pub fn new(capacity: usize) -> Self {
+        let notify = Arc::new(Notify::new());
+        let wake = notify.clone();
+        Self { commands: Inbox::new(capacity, move || wake.notify_one()), notify }
+    }
+}
+
+/// Runs until the log fails or a worker stops taking its messages. Never returns otherwise.
+pub fn run<F: Feed>(
+    feed: F,
+    follower: Follower,
+    inbox: &FollowerInbox,
+    workers: &[Arc<Inbox<FromFollower>>],
+    readiness: &Readiness,
+    heartbeat: &Heartbeat,
+) -> Result<(), LogError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| LogError(format!("the follower's runtime does not start: {error}")))?;
+    let mut shell = Shell { feed, follower, inbox, workers, origin: Instant::now(), taken: Vec::new() };
+    runtime.block_on(async {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut caught_up = false;
+        loop {
+            heartbeat.beat(Instant::now());
+            shell.round(&mut tick).await?;
+            if !caught_up && shell.follower.is_caught_up() {
+                caught_up = true;
+                readiness.set(Check::Tail, Ok(()));
+            }
+        }
+    })
+}
+
+struct Shell<'a, F> {
+    feed: F,
+    follower: Follower,
+    inbox: &'a FollowerInbox,
+    workers: &'a [Arc<Inbox<FromFollower>>],
+    origin: Instant,
+    taken: Vec<ToFollower>,
+}
+
+impl<F: Feed> Shell<'_, F> {
+    /// Waits for something, then handles commands and at most a millisecond of records, then hands over.
+    async fn round(&mut self, tick: &mut tokio::time::Interval) -> Result<(), LogError> {
+        let follower = &mut self.follower;
+        let mut first = |event: FeedEvent<'_>| follower.handle_feed(event);
+        let mut ticked = false;
+        tokio::select! {
+            biased;
+            () = self.inbox.notify.notified() => {}
+            _ = tick.tick() => ticked = true,
+            result = self.feed.wait(&mut first) => result?,
+        }
+        let now = self.origin.elapsed();
+        if ticked {
+            self.follower.handle_tick(now);
+        }
+        self.inbox.commands.take(&mut self.taken);
+        for command in self.taken.drain(..) {
+            self.follower.handle_command(command, now);
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < SLICE && !self.follower.batch_is_full() {
+            let follower = &mut self.follower;
+            if self.feed.drain(DRAIN, &mut |event| follower.handle_feed(event))? < DRAIN {
+                break;
+            }
+        }
+        self.hand_over()
+    }
+
+    fn hand_over(&mut self) -> Result<(), LogError> {
+        for (worker, inbox) in self.workers.iter().enumerate() {
+            for message in self.follower.poll_outbox(worker).into_iter().flatten() {
+                // Workers never wait for the follower, so waiting for one of them cannot lock both.
+                inbox.push(message, PATIENCE).map_err(|_| LogError(format!("worker {worker} takes no messages")))?;
+            }
+        }
+        Ok(())
+    }
+}

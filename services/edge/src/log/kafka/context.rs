@@ -1,0 +1,190 @@
+//! What librdkafka's clients tell about themselves: logs, errors, statistics, the state that health shows.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+/// Locks; a panic elsewhere does not make the data worse.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Which client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Producer,
+    Feed,
+    Observer,
+    Scan,
+}
+
+/// What all clients of one log know together.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) connected: AtomicBool,
+    /// The producer is beyond repair; it takes nothing until it has been replaced.
+    pub(super) fatal: AtomicBool,
+    /// Set as long as `faults.reading` may be: spares the lock for each record.
+    pub(super) reading_faulty: AtomicBool,
+    faults: Mutex<Faults>,
+    last_error: Mutex<Option<String>>,
+    warned: Mutex<Option<Instant>>,
+    pub(super) statistics: Mutex<RawStatistics>,
+    calls: Mutex<Calls>,
+    called: Condvar,
+}
+
+/// What stands in the way of reading and writing, by where it was seen.
+#[derive(Default)]
+struct Faults {
+    authentication: Option<String>,
+    topic: Option<String>,
+    reading: Option<String>,
+    writing: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Authentication,
+    Topic,
+    Reading,
+    Writing,
+}
+
+/// The last statistics as librdkafka wrote them; parsed only when somebody asks.
+#[derive(Default)]
+pub(super) struct RawStatistics {
+    pub(super) producer: Vec<u8>,
+    pub(super) feed: Vec<u8>,
+}
+
+/// What the keeper is asked to do now.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Calls {
+    pub(super) stop: bool,
+    /// A partition's offset was out of range: find out which.
+    pub(super) reset: bool,
+    pub(super) look: bool,
+    /// The producer has met an error: see whether it is beyond repair.
+    pub(super) producer: bool,
+    /// Look even if it was done a moment ago.
+    pub(super) urgent: bool,
+}
+
+impl State {
+    /// Wakes the keeper.
+    pub(super) fn call(&self, ask: impl FnOnce(&mut Calls)) {
+        ask(&mut lock(&self.calls));
+        self.called.notify_all();
+    }
+
+    /// Waits for a call, at most `timeout`, and takes it. `stop` stays set.
+    pub(super) fn await_call(&self, timeout: Duration) -> Calls {
+        let idle = |calls: &mut Calls| *calls == Calls::default();
+        let waited = self.called.wait_timeout_while(lock(&self.calls), timeout, idle);
+        let (mut calls, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let taken = *calls;
+        *calls = Calls { stop: taken.stop, ..Calls::default() };
+        taken
+    }
+
+    pub(super) fn set_fault(&self, at: Fault, fault: Option<String>) {
+        let mut faults = lock(&self.faults);
+        if at == Fault::Reading {
+            self.reading_faulty.store(fault.is_some(), Relaxed);
+        }
+        let slot = match at {
+            Fault::Authentication => &mut faults.authentication,
+            Fault::Topic => &mut faults.topic,
+            Fault::Reading => &mut faults.reading,
+            Fault::Writing => &mut faults.writing,
+        };
+        if *slot != fault {
+            match &fault {
+                Some(text) => tracing::error!(fault = %text, "the log cannot be used as it is"),
+                None => tracing::info!(was = slot.as_deref(), "the fault of the log is gone"),
+            }
+            *slot = fault;
+        }
+    }
+
+    pub(super) fn fault(&self) -> Option<String> {
+        let Faults { authentication, topic, reading, writing } = &*lock(&self.faults);
+        [authentication, topic, writing, reading].into_iter().flatten().next().cloned()
+    }
+
+    /// Why the last connection failed, for somebody who waits.
+    pub(super) fn last_error(&self) -> Option<String> {
+        lock(&self.last_error).clone()
+    }
+
+    /// An error that passes by itself. Logged at most every two seconds: each lost broker brings several.
+    pub(super) fn note(&self, role: Role, code: Option<RDKafkaErrorCode>, text: &str) {
+        let mut warned = lock(&self.warned);
+        if warned.is_none_or(|at| at.elapsed() > Duration::from_secs(2)) {
+            *warned = Some(Instant::now());
+            tracing::warn!(client = ?role, error = text, "Kafka");
+        } else {
+            tracing::debug!(client = ?role, error = text, "Kafka");
+        }
+        drop(warned);
+        match code {
+            // Each client knows some brokers only; the keeper finds out whether any answers.
+            Some(RDKafkaErrorCode::AllBrokersDown) if matches!(role, Role::Producer | Role::Feed) => {
+                self.connected.store(false, Relaxed);
+                self.call(|calls| calls.look = true);
+            }
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
+                self.set_fault(Fault::Authentication, Some(text.to_owned()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The context of every client; the producer's is wrapped once more.
+pub(super) struct Context {
+    pub(super) role: Role,
+    pub(super) state: Arc<State>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        use RDKafkaLogLevel as L;
+        let client = self.role;
+        match level {
+            L::Emerg | L::Alert | L::Critical | L::Error => {
+                tracing::warn!(target: "librdkafka", ?client, fac, "{message}")
+            }
+            L::Warning | L::Notice => tracing::info!(target: "librdkafka", ?client, fac, "{message}"),
+            L::Info | L::Debug => tracing::debug!(target: "librdkafka", ?client, fac, "{message}"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        let mut raw = lock(&self.state.statistics);
+        match self.role {
+            Role::Producer => statistics.clone_into(&mut raw.producer),
+            Role::Feed => statistics.clone_into(&mut raw.feed),
+            Role::Observer | Role::Scan => {}
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        *lock(&self.state.last_error) = Some(reason.to_owned());
+        self.state.note(self.role, error.rdkafka_error_code(), reason);
+    }
+}
+
+impl ConsumerContext for Context {}

@@ -1,0 +1,160 @@
+//! The background thread of a log: asks about the topic on a client of its own, so that nobody waits behind a fetch.
+//!
+//! Every ten seconds (every second while no broker answers, and at once when called): is a broker there, have
+//! partitions been added, has the log been replaced under a reader. It also replaces a producer beyond repair.
+
+use std::{
+    sync::{Arc, Mutex, Weak, atomic::Ordering::Relaxed},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer as _},
+    error::{IsError as _, KafkaError, RDKafkaErrorCode as Code},
+};
+
+use super::{
+    context::{Context, Fault, State, lock},
+    feed::{FeedShared, News},
+    producer::Producer,
+    scan::Scanners,
+};
+
+/// The longest wait for one answer of a broker.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// First offset and one past the last, for each partition.
+pub(super) type Watermarks = Vec<(i64, i64)>;
+
+/// Asks about the topic.
+pub(super) struct Observer {
+    pub(super) client: BaseConsumer<Context>,
+    pub(super) topic: String,
+}
+
+impl Observer {
+    /// How many partitions the topic has. An error of the topic itself is told apart from a silent broker.
+    pub(super) fn partitions(&self) -> Result<usize, KafkaError> {
+        let metadata = self.client.fetch_metadata(Some(&self.topic), ANSWER)?;
+        let topic = metadata.topics().first().ok_or(KafkaError::MetadataFetch(Code::UnknownTopic))?;
+        match topic.error() {
+            Some(error) if error.is_error() => Err(KafkaError::Global(error.into())),
+            _ => Ok(topic.partitions().len()),
+        }
+    }
+
+    pub(super) fn watermarks(&self, partition: usize) -> Result<(i64, i64), KafkaError> {
+        self.client.fetch_watermarks(&self.topic, i32::try_from(partition).unwrap_or(i32::MAX), ANSWER)
+    }
+
+    pub(super) fn all_watermarks(&self) -> Result<Watermarks, KafkaError> {
+        (0..self.partitions()?).map(|p| self.watermarks(p)).collect()
+    }
+
+    /// Serves the client's log lines; it has no assignment and so never a record.
+    fn serve(&self) {
+        for _ in 0..100 {
+            if self.client.poll(Duration::ZERO).is_none() {
+                break;
+            }
+        }
+    }
+}
+
+/// What the thread works on.
+pub(super) struct Keeper {
+    pub(super) state: Arc<State>,
+    pub(super) observer: Arc<Observer>,
+    pub(super) producer: Arc<Producer>,
+    pub(super) scanners: Arc<Scanners>,
+    pub(super) feeds: Arc<Mutex<Vec<Weak<FeedShared>>>>,
+}
+
+/// Stops and joins the thread when dropped.
+pub(super) struct KeeperThread {
+    state: Arc<State>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    pub(super) fn start(self) -> std::io::Result<KeeperThread> {
+        let state = Arc::clone(&self.state);
+        let thread = std::thread::Builder::new().name("log-keeper".into()).spawn(move || self.run())?;
+        Ok(KeeperThread { state, thread: Some(thread) })
+    }
+
+    fn run(self) {
+        let mut looked = Instant::now();
+        loop {
+            let healthy = self.state.connected.load(Relaxed) && !self.state.fatal.load(Relaxed);
+            let interval = Duration::from_secs(if healthy { 10 } else { 1 });
+            let calls = self.state.await_call(interval.saturating_sub(looked.elapsed()));
+            if calls.stop {
+                return;
+            }
+            if self.producer.is_condemned() {
+                match self.producer.replace() {
+                    Ok(()) => tracing::info!("the producer has been replaced"),
+                    Err(error) => tracing::warn!(%error, "cannot replace the producer yet"),
+                }
+            }
+            // Errors come in bursts; brokers are not asked for each of them.
+            let now = calls.reset || calls.urgent;
+            let soon = if calls.look { Duration::from_millis(500) } else { interval };
+            if !now && looked.elapsed() < soon {
+                continue;
+            }
+            self.look(calls.reset);
+            looked = Instant::now();
+        }
+    }
+
+    fn look(&self, reset: bool) {
+        self.observer.serve();
+        self.scanners.serve();
+        let known = self.observer.partitions();
+        match &known {
+            Ok(_) => {
+                self.state.connected.store(true, Relaxed);
+                self.state.set_fault(Fault::Topic, None);
+                self.state.set_fault(Fault::Authentication, None);
+            }
+            Err(KafkaError::Global(code)) => {
+                self.state.connected.store(true, Relaxed);
+                self.state.set_fault(Fault::Topic, Some(format!("topic {}: {code}", self.observer.topic)));
+            }
+            Err(error) => {
+                self.state.connected.store(false, Relaxed);
+                tracing::debug!(%error, "no broker answers");
+            }
+        }
+        let Ok(partitions) = known else { return };
+        let feeds: Vec<_> = lock(&self.feeds).iter().filter_map(Weak::upgrade).collect();
+        lock(&self.feeds).retain(|feed| feed.strong_count() > 0);
+        for feed in feeds {
+            // Taken before the brokers are asked: a position below the high watermark cannot become one above it.
+            let positions: Vec<i64> = feed.positions().iter().map(|at| at.load(Relaxed)).collect();
+            if partitions > positions.len() {
+                feed.tell(News::Partitions(partitions));
+            }
+            for (partition, seen) in positions.into_iter().enumerate() {
+                let Ok((low, high)) = self.observer.watermarks(partition) else { continue };
+                // Below the low watermark a reader that lags may still hold what it fetched before; only a partition
+                // that stopped has lost it.
+                if seen > high || (reset && seen < low) {
+                    feed.tell(News::OutOfRange { partition, seen, low });
+                }
+            }
+        }
+    }
+}
+
+impl Drop for KeeperThread {
+    fn drop(&mut self) {
+        self.state.call(|calls| calls.stop = true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What librdkafka is told, with the reason for each setting, and what the user may not change.
+
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
+
+/// Where the log is and what the edge asks of it.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// Bootstrap servers, `host:port[,host:port…]`.
+    pub brokers: String,
+    /// The topic, and the pinned partition count N: rooms live in partitions `0..N`.
+    pub topic: String,
+    /// See `topic`.
+    pub partitions: i32,
+    /// Wanted replicas; `None` for min(3, brokers).
+    pub replication_factor: Option<i32>,
+    /// Wanted `min.insync.replicas`; `None` for max(1, replicas − 1).
+    pub min_isr: Option<i32>,
+    /// The largest record that an edge writes, framing included.
+    pub max_message_bytes: usize,
+    /// Create the topic if it does not exist.
+    pub create_topic: bool,
+    /// Name of this edge: client.id and group.id are `klatsch-edge-<instance>`.
+    pub instance: String,
+    /// More librdkafka properties, applied over ours; see [`property_faults`].
+    pub properties: Vec<(String, String)>,
+}
+
+/// Both clients.
+const SHARED: &[(&str, &str)] = &[
+    // A frozen broker holds a request this long; a crash is over well before that.
+    ("socket.timeout.ms", "5000"),
+    ("socket.keepalive.enable", "true"),
+    // The defaults add up to 10 s to every outage.
+    ("reconnect.backoff.ms", "50"),
+    ("reconnect.backoff.max.ms", "500"),
+    ("topic.metadata.refresh.interval.ms", "5000"),
+    ("statistics.interval.ms", "15000"),
+    // Nothing is sent to the brokers about this process.
+    ("enable.metrics.push", "false"),
+];
+
+const PRODUCER: &[(&str, &str)] = &[
+    // Retries neither double nor reorder records; acks=all is what a RECEIPT promises.
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    // Batches form behind requests in flight by themselves; waiting would only add latency.
+    ("linger.ms", "0"),
+    ("compression.type", "none"),
+    // Only for records without an explicit partition, of which there are none; the same arithmetic as ours.
+    ("partitioner", "murmur2_random"),
+    // Longer than a broker crash can stall the log (9-10 s and an election): a record that times out may be doubled.
+    ("delivery.timeout.ms", "30000"),
+    // Bounds memory and the worst delay; beyond it SEND is refused at once.
+    ("queue.buffering.max.messages", "20000"),
+    ("queue.buffering.max.kbytes", "32768"),
+    ("retry.backoff.ms", "50"),
+    ("retry.backoff.max.ms", "500"),
+];
+
+const CONSUMER: &[(&str, &str)] = &[
+    // Nothing joins, nothing commits: no state is left behind on a broker.
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    // Records lost to retention must be announced, not jumped over.
+    ("auto.offset.reset", "error"),
+    // A foreign producer's hanging transaction must not stall every edge.
+    ("isolation.level", "read_uncommitted"),
+    // A ceiling for empty polls, not a delay: brokers wake them.
+    ("fetch.wait.max.ms", "500"),
+    ("fetch.min.bytes", "1"),
+    // The defaults (500 ms, 1 s) delay recovery and stall a full local queue.
+    ("fetch.error.backoff.ms", "50"),
+    ("fetch.queue.backoff.ms", "20"),
+    // Prefetched memory: about 310 B for a record of 200 B.
+    ("queued.min.messages", "10000"),
+    ("queued.max.messages.kbytes", "16384"),
+    // One lagging partition must not hold a broker's connection.
+    ("fetch.message.max.bytes", "1048576"),
+    ("fetch.max.bytes", "8388608"),
+    ("receive.message.max.bytes", "16777216"),
+    // Tells when a partition has been caught up with.
+    ("enable.partition.eof", "true"),
+    ("check.crcs", "false"),
+];
+
+/// Belong to one client alone, beyond the tables above; the other would warn.
+const PRODUCER_ALONE: &[&str] = &[
+    "batch.num.messages",
+    "batch.size",
+    "compression.codec",
+    "compression.level",
+    "enable.gapless.guarantee",
+    "message.send.max.retries",
+    "message.timeout.ms",
+    "queue.buffering.backpressure.threshold",
+    "queue.buffering.max.ms",
+    "request.timeout.ms",
+    "retries",
+    "sticky.partitioning.linger.ms",
+];
+
+/// What may not be overridden, and why.
+const REFUSED: &[(&str, &str)] = &[
+    ("acks", "a RECEIPT promises that all in-sync replicas have the record"),
+    ("auto.commit.enable", "edges commit nothing"),
+    ("auto.offset.reset", "lost records must be announced, not skipped"),
+    ("bootstrap.servers", "use --kafka"),
+    ("delivery.report.only.error", "RECEIPT waits for the report of success"),
+    ("enable.auto.commit", "edges commit nothing"),
+    ("enable.auto.offset.store", "edges commit nothing"),
+    ("enable.idempotence", "without it retries double and reorder records"),
+    ("enable.partition.eof", "it tells when the edge has caught up"),
+    ("group.id", "it is unique for each edge: use --instance"),
+    ("group.instance.id", "edges join no group"),
+    ("group.protocol", "edges join no group"),
+    ("max.in.flight", "idempotence bounds it"),
+    ("max.in.flight.requests.per.connection", "idempotence bounds it"),
+    ("message.max.bytes", "it follows --max-body and --max-headers"),
+    ("metadata.broker.list", "use --kafka"),
+    ("partitioner", "a room's partition is computed by the edge"),
+    ("request.required.acks", "a RECEIPT promises that all in-sync replicas have the record"),
+    ("test.mock.num.brokers", "use --dev for a log inside the edge"),
+    ("transactional.id", "edges write no transactions"),
+];
+
+/// What is wrong with these properties: those that would break a promise, and those that librdkafka does not take.
+pub fn property_faults(properties: &[(String, String)]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (key, value) in properties {
+        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| refused == key) {
+            faults.push(format!("Kafka property {key} cannot be set: {why}"));
+        } else if let Err(error) = ClientConfig::new().set(key, value).create_native_config() {
+            // The value may be a secret; librdkafka's text names the key alone for those it knows as such.
+            faults.push(format!("Kafka property {key}: {}", reason(&error)));
+        }
+    }
+    faults
+}
+
+fn reason(error: &rdkafka::error::KafkaError) -> String {
+    match error {
+        rdkafka::error::KafkaError::ClientConfig(_, text, ..) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl KafkaSettings {
+    /// `klatsch-edge-<instance>`.
+    pub fn client_id(&self) -> String {
+        format!("klatsch-edge-{}", self.instance)
+    }
+
+    pub(super) fn producer(&self) -> ClientConfig {
+        let mut config = self.client(PRODUCER);
+        config.set("message.max.bytes", self.max_message_bytes.to_string());
+        self.overrides(&mut config, |key| CONSUMER.iter().any(|(k, _)| *k == key));
+        // Its state changes tell when the producer id is there: the producer is warm, without a record written.
+        let debug = config.get("debug").map_or("eos".to_owned(), |others| format!("{others},eos"));
+        config.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
+        config
+    }
+
+    pub(super) fn consumer(&self) -> ClientConfig {
+        let mut config = self.client(CONSUMER);
+        // librdkafka refuses assign() without one. A label: nothing joins.
+        config.set("group.id", self.client_id());
+        self.overrides(&mut config, |key| PRODUCER_ALONE.contains(&key) || PRODUCER.iter().any(|(k, _)| *k == key));
+        config
+    }
+
+    /// The client that asks about the topic while the others are busy.
+    pub(super) fn observer(&self) -> ClientConfig {
+        let mut config = self.consumer();
+        config.set("statistics.interval.ms", "0");
+        config
+    }
+
+    /// The client that reads the topic's settings and creates it.
+    pub(super) fn admin(&self) -> ClientConfig {
+        let mut config = self.client(&[]);
+        let theirs =
+            |key: &str| PRODUCER_ALONE.contains(&key) || PRODUCER.iter().chain(CONSUMER).any(|(k, _)| *k == key);
+        self.overrides(&mut config, theirs);
+        config.set("statistics.interval.ms", "0");
+        config
+    }
+
+    /// A client that looks back. It is asked for offsets again soon after a fetch, which must not wait behind it.
+    pub(super) fn scanner(&self) -> ClientConfig {
+        let mut config = self.observer();
+        config.set("fetch.wait.max.ms", "10");
+        config
+    }
+
+    fn client(&self, own: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("client.id", self.client_id());
+        for (key, value) in SHARED.iter().chain(own) {
+            config.set(*key, *value);
+        }
+        config.set_log_level(RDKafkaLogLevel::Info);
+        config
+    }
+
+    fn overrides(&self, config: &mut ClientConfig, not_mine: impl Fn(&str) -> bool) {
+        for (key, value) in self.properties.iter().filter(|(key, _)| !not_mine(key)) {
+            config.set(key, value);
+            if key == "debug" {
+                config.set_log_level(RDKafkaLogLevel::Debug);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn settings(properties: &[(&str, &str)]) -> KafkaSettings {
+        KafkaSettings {
+            brokers: "127.0.0.1:1".into(),
+            topic: "t".into(),
+            partitions: 1,
+            replication_factor: None,
+            min_isr: None,
+            max_message_bytes: 85_000,
+            create_topic: false,
+            instance: "a".into(),
+            properties: properties.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        }
+    }
+
+    #[test]
+    fn librdkafka_takes_every_setting() {
+        let settings = settings(&[("linger.ms", "3"), ("fetch.wait.max.ms", "7"), ("debug", "broker")]);
+        for config in [settings.producer(), settings.consumer(), settings.observer(), settings.scanner()] {
+            config.create_native_config().unwrap();
+            assert_eq!(config.get("client.id"), Some("klatsch-edge-a"));
+        }
+        assert_eq!(settings.producer().get("linger.ms"), Some("3"));
+        assert_eq!(settings.producer().get("fetch.wait.max.ms"), None);
+        assert_eq!(settings.producer().get("debug"), Some("broker,eos"));
+        assert_eq!(settings.consumer().get("fetch.wait.max.ms"), Some("7"));
+        assert_eq!(settings.consumer().get("linger.ms"), None);
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let faults = property_faults(
+            &settings(&[
+                ("acks", "1"),
+                ("linger.ms", "soon"),
+                ("no.such.thing", "1"),
+                ("linger.ms", "5"),
+                ("security.protocol", "plaintext"),
+            ])
+            .properties,
+        );
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        for (fault, key) in faults.iter().zip(["acks", "linger.ms", "no.such.thing"]) {
+            assert!(fault.contains(key), "{fault}");
+        }
+        for (key, _) in REFUSED {
+            assert_eq!(property_faults(&[((*key).to_owned(), "1".to_owned())]).len(), 1, "{key}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Reading a [`MemoryLog`](super::MemoryLog).
+
+use std::sync::Arc;
+
+use super::{
+    super::{Feed, FeedEvent, LogError, Start},
+    Kept, Partition, Shared,
+};
+
+/// A reader of a [`MemoryLog`].
+pub struct MemoryFeed {
+    shared: Arc<Shared>,
+    announced: usize,
+    cursors: Vec<Cursor>,
+    /// The partition that is looked at first, so that a busy one does not starve the others.
+    turn: usize,
+}
+
+struct Cursor {
+    next: i64,
+    end_told: bool,
+}
+
+enum Found {
+    Partitions(i32),
+    Gap(i64),
+    End(i64),
+    Record(Kept, i64),
+}
+
+impl Cursor {
+    fn new(partition: &Partition, start: Start) -> Self {
+        let next = match start {
+            Start::Now => partition.high(),
+            Start::Rewind(n) => partition.high().saturating_sub(n.max(0)).max(partition.low),
+            Start::At(offset) => offset,
+        };
+        Self { next, end_told: false }
+    }
+
+    fn look(&mut self, partition: &Partition) -> Option<Found> {
+        if self.next < partition.low || self.next > partition.high() {
+            (self.next, self.end_told) = (partition.low, false);
+            return Some(Found::Gap(self.next));
+        }
+        if let Some(record) = partition.get(self.next) {
+            (self.next, self.end_told) = (self.next + 1, false);
+            return Some(Found::Record(record.clone(), self.next - 1));
+        }
+        (!std::mem::replace(&mut self.end_told, true)).then_some(Found::End(self.next))
+    }
+}
+
+impl MemoryFeed {
+    pub(super) fn new(shared: Arc<Shared>, start: Start) -> Self {
+        let cursors = shared.lock().partitions.iter().map(|p| Cursor::new(p, start)).collect();
+        Self { shared, announced: 0, cursors, turn: 0 }
+    }
+
+    /// Hands over one event if there is one.
+    fn step(&mut self, sink: &mut (dyn FnMut(FeedEvent<'_>) + Send)) -> bool {
+        let Some((partition, found)) = self.look() else { return false };
+        sink(match &found {
+            Found::Partitions(n) => FeedEvent::Partitions(*n),
+            Found::Gap(resumed_at) => FeedEvent::Gap { partition, resumed_at: *resumed_at },
+            Found::End(offset) => FeedEvent::EndOfPartition { partition, offset: *offset },
+            Found::Record(record, offset) => FeedEvent::Record(record.read(partition, *offset)),
+        });
+        true
+    }
+
+    fn look(&mut self) -> Option<(i32, Found)> {
+        let state = self.shared.lock();
+        let n = state.partitions.len();
+        if n > self.announced {
+            self.announced = n;
+            self.cursors.resize_with(n, || Cursor { next: 0, end_told: false });
+            return Some((0, Found::Partitions(i32::try_from(n).unwrap_or(i32::MAX))));
+        }
+        for p in (self.turn..n).chain(0..self.turn) {
+            if let Some(found) = self.cursors[p].look(&state.partitions[p]) {
+                self.turn = (p + 1) % n;
+                return Some((i32::try_from(p).unwrap_or(i32::MAX), found));
+            }
+        }
+        None
+    }
+}
+
+impl Feed for MemoryFeed {
+    async fn wait(&mut self, sink: &mut (dyn FnMut(FeedEvent<'_>) + Send)) -> Result<(), LogError> {
+        loop {
+            let shared = Arc::clone(&self.shared);
+            // Registered before looking, so that nothing that comes in between is missed.
+            let mut news = std::pin::pin!(shared.news.notified());
+            news.as_mut().enable();
+            if self.step(sink) {
+                return Ok(());
+            }
+            news.await;
+        }
+    }
+
+    fn drain(&mut self, budget: usize, sink: &mut (dyn FnMut(FeedEvent<'_>) + Send)) -> Result<usize, LogError> {
+        Ok((0..budget).take_while(|_| self.step(sink)).count())
+    }
+}

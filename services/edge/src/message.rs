@@ -1,0 +1,118 @@
+//! What travels between the follower and the workers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chat_proto::{Message as Content, MessageId};
+use stomp_proto::SubscriptionHandle;
+
+use crate::{
+    log::{Outcome, Ticket},
+    tail::{RoomId, Seq},
+};
+
+/// A message of a room: read from the log, decoded once, shared by everybody who gets it.
+#[derive(Debug)]
+pub struct Message {
+    /// The room's slot at the follower.
+    pub room: RoomId,
+    /// Its number in the tail.
+    pub seq: Seq,
+    /// Its place in the log.
+    pub id: MessageId,
+    /// Append time, milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+    /// What was sent.
+    pub content: Content,
+}
+
+/// Names a subscription of a connection of a worker. Generations make an answer to an earlier tenant stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subscriber {
+    /// The worker.
+    pub worker: usize,
+    /// The connection's slot on it.
+    pub connection: usize,
+    /// The slot's generation.
+    pub generation: u32,
+    /// The subscription in the session.
+    pub subscription: SubscriptionHandle,
+}
+
+/// What a worker asks of the follower.
+#[derive(Debug)]
+pub enum ToFollower {
+    /// From now on the worker wants this room; answered by [`FromFollower::Subscribed`].
+    Subscribe {
+        /// For whom.
+        who: Subscriber,
+        /// The room's name.
+        room: Bytes,
+    },
+    /// One subscription less in this room.
+    Leave {
+        /// Whose.
+        worker: usize,
+        /// The room's slot, as `Subscribed` gave it.
+        room: RoomId,
+    },
+    /// A subscription that fell behind asks for the next messages; answered by `Slice` or `Forgotten`.
+    Read {
+        /// For whom.
+        who: Subscriber,
+        /// The room's slot.
+        room: RoomId,
+        /// The last message it has.
+        after: Seq,
+    },
+    /// A SEND was acknowledged, but not where: to be answered once it has been read back.
+    Locate {
+        /// The SEND.
+        ticket: Ticket,
+        /// Its room.
+        room: Bytes,
+        /// Its record's uuid.
+        uuid: [u8; 16],
+    },
+}
+
+/// What the follower tells a worker.
+#[derive(Debug)]
+pub enum FromFollower {
+    /// New messages in rooms this worker wants, in log order.
+    Batch(Vec<Arc<Message>>),
+    /// The subscription begins: it gets what is behind `after`, live.
+    Subscribed {
+        /// Whose.
+        who: Subscriber,
+        /// The room's slot.
+        room: RoomId,
+        /// The newest message at this moment, of any room.
+        after: Seq,
+    },
+    /// The next messages for a subscription that fell behind.
+    Slice {
+        /// Whose.
+        who: Subscriber,
+        /// In log order; at most about 32 KiB.
+        messages: Vec<Arc<Message>>,
+        /// Nothing newer is there: what comes after it comes live.
+        end: bool,
+        /// Up to where it was read, whatever the room.
+        through: Seq,
+    },
+    /// The place the subscription wanted to go on from is no longer kept.
+    Forgotten {
+        /// Whose.
+        who: Subscriber,
+    },
+    /// Records of these rooms were lost.
+    Lost(Vec<RoomId>),
+    /// A SEND has been found in the log.
+    Located {
+        /// The SEND.
+        ticket: Ticket,
+        /// Always [`Outcome::Stored`].
+        outcome: Outcome,
+    },
+}

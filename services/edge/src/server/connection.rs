@@ -1,0 +1,126 @@
+//! One connection while it speaks HTTP: hyper with bounds on time and size, or a short refusal.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use warp::Filter;
+use warp::reply::Response;
+
+use super::slots::{ConnectionGuard, HalfOpenGuard};
+use super::{ServerEvents, jitter};
+
+/// The whole head of a request must fit; hyper answers 431 to more, and to more than 100 header fields.
+const MAX_HEAD: usize = 16 * 1024;
+/// What a connection gets to finish its last response after its lifetime, and a refused one to read its refusal.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Bounds in time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) header_timeout: Duration,
+    pub(super) lifetime: Duration,
+}
+
+/// Whom a request came from; every request carries it as an extension. It holds the connection's slot until the socket
+/// has been handed over.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    pub(crate) guard: ConnectionGuard,
+}
+
+/// Serves requests until the client leaves, a bound is reached, or the socket is upgraded.
+pub(super) async fn serve<F>(
+    stream: TcpStream,
+    address: SocketAddr,
+    guard: ConnectionGuard,
+    half_open: HalfOpenGuard,
+    routes: F,
+    limits: Limits,
+    events: Arc<dyn ServerEvents>,
+) where
+    F: Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
+    F::Future: Send,
+{
+    let peer = Peer { address, guard };
+    let asked = Arc::new(AtomicBool::new(false));
+    let routes = TowerToHyperService::new(warp::service(routes));
+    let service = {
+        let asked = Arc::clone(&asked);
+        hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            asked.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(peer.clone());
+            routes.call(request)
+        })
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = match timeout(limits.lifetime, connection.as_mut()).await {
+        Ok(ended) => Some(ended),
+        Err(_) => {
+            connection.as_mut().graceful_shutdown();
+            timeout(LAST_WORDS, connection.as_mut()).await.ok()
+        }
+    };
+    drop(half_open);
+    if asked.load(Ordering::Relaxed) {
+        // The request was counted when it was answered.
+        return;
+    }
+    match ended {
+        Some(Err(error)) if error.is_parse() => events.opened("malformed"),
+        Some(Err(error)) if !error.is_timeout() => {}
+        Some(Ok(())) => {}
+        _ => events.opened("timeout"),
+    }
+}
+
+/// Tells a client without a slot to come back, and closes. Closing with unread bytes would reset the connection and
+/// lose the answer, so what has arrived is read first, as much as a head may be long.
+pub(super) async fn refuse(stream: &TcpStream) {
+    let retry_after = jitter(2, 10);
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {retry_after}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    // An error or a time-out: the client had its chance, the socket closes either way.
+    let _ = timeout(LAST_WORDS, async {
+        let _: usize = loop {
+            stream.writable().await?;
+            match stream.try_write(answer.as_bytes()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                // An answer this short fits into an empty socket buffer or the socket is broken.
+                written => break written?,
+            }
+        };
+        SockRef::from(stream).shutdown(std::net::Shutdown::Write)?;
+        let (mut read, mut buffer) = (0, [0; 1024]);
+        while read < MAX_HEAD {
+            stream.readable().await?;
+            match stream.try_read(&mut buffer) {
+                Ok(0) => break,
+                Ok(some) => read += some,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        io::Result::Ok(())
+    })
+    .await;
+}

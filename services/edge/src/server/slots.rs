@@ -1,0 +1,162 @@
+//! The count of connections and its three bounds. A slot is taken on accept and given back by whoever drops the guard,
+//! on whatever thread.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Which bound refused a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    Connections,
+    HalfOpen,
+    Address,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    open: usize,
+    half_open: usize,
+    /// Empty while there is no bound per address.
+    by_address: HashMap<IpAddr, usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Slots {
+    max_open: usize,
+    max_half_open: usize,
+    max_per_address: usize,
+    counts: Mutex<Counts>,
+}
+
+impl Slots {
+    pub(super) fn new(max_open: usize, max_half_open: usize, max_per_address: usize) -> Arc<Self> {
+        Arc::new(Self { max_open, max_half_open, max_per_address, counts: Mutex::default() })
+    }
+
+    /// Takes one slot of each kind, or none.
+    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<(ConnectionGuard, HalfOpenGuard), Bound> {
+        let mut counts = self.counts();
+        if counts.open >= self.max_open {
+            return Err(Bound::Connections);
+        }
+        if counts.half_open >= self.max_half_open {
+            return Err(Bound::HalfOpen);
+        }
+        let address = (self.max_per_address > 0).then(|| network(peer));
+        if let Some(address) = address {
+            let held = counts.by_address.entry(address).or_insert(0);
+            if *held >= self.max_per_address {
+                return Err(Bound::Address);
+            }
+            *held += 1;
+        }
+        counts.open += 1;
+        counts.half_open += 1;
+        drop(counts);
+        let slot = Slot { slots: Arc::clone(self), address };
+        Ok((ConnectionGuard(Some(Arc::new(slot))), HalfOpenGuard(Arc::clone(self))))
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.counts().open
+    }
+
+    pub(super) fn half_open(&self) -> usize {
+        self.counts().half_open
+    }
+
+    /// Every change under the lock is complete in itself, so a panic elsewhere leaves the counts usable.
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who shares a bound: an IPv4 address, or the /64 that one IPv6 subscriber usually owns.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+        v4 => v4,
+    }
+}
+
+/// Holds a connection's place in the total and in its address's count; the last clone frees both. It travels with the
+/// socket.
+#[derive(Debug, Clone)]
+pub struct ConnectionGuard(#[expect(dead_code, reason = "held for its Drop")] Option<Arc<Slot>>);
+
+impl ConnectionGuard {
+    /// For a connection that no listener counts, as in a simulation.
+    pub fn uncounted() -> Self {
+        Self(None)
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    slots: Arc<Slots>,
+    address: Option<IpAddr>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut counts = self.slots.counts();
+        counts.open -= 1;
+        if let Some(address) = self.address
+            && let Some(held) = counts.by_address.get_mut(&address)
+        {
+            *held -= 1;
+            if *held == 0 {
+                counts.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+/// Holds a place among the connections that are not upgraded yet.
+#[derive(Debug)]
+pub(super) struct HalfOpenGuard(Arc<Slots>);
+
+impl Drop for HalfOpenGuard {
+    fn drop(&mut self) {
+        self.0.counts().half_open -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// L04, caps on connections: an IPv6 /64 and both spellings of an IPv4 address count as one.
+    #[test]
+    fn an_address_is_a_network() {
+        let slots = Slots::new(10, 10, 1);
+        let _a = slots.take(ip("2001:db8::1")).unwrap();
+        assert_eq!(slots.take(ip("2001:db8::2:1")).unwrap_err(), Bound::Address);
+        let _b = slots.take(ip("2001:db8:0:1::1")).unwrap();
+        let _c = slots.take(ip("192.0.2.1")).unwrap();
+        assert_eq!(slots.take(ip("::ffff:192.0.2.1")).unwrap_err(), Bound::Address);
+        assert_eq!((slots.open(), slots.half_open()), (3, 3));
+    }
+
+    #[test]
+    fn the_last_clone_frees_the_slot_and_the_address_is_forgotten() {
+        let slots = Slots::new(1, 1, 1);
+        let (guard, half_open) = slots.take(ip("192.0.2.1")).unwrap();
+        let clone = guard.clone();
+        drop(half_open);
+        assert_eq!((slots.open(), slots.half_open()), (1, 0));
+        drop(guard);
+        assert_eq!(slots.take(ip("192.0.2.2")).unwrap_err(), Bound::Connections);
+        drop(clone);
+        assert_eq!(slots.open(), 0);
+        assert!(slots.counts().by_address.is_empty());
+        assert!(slots.take(ip("192.0.2.1")).is_ok());
+    }
+}

@@ -1,0 +1,121 @@
+//! What the tail promises to its readers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn record<'a>(room: &'a str, offset: i64, value: &'a [u8]) -> ReadRecord<'a> {
+    ReadRecord { partition: 0, offset, timestamp_ms: offset * 1000, room: room.as_bytes(), value }
+}
+
+fn roomy() -> Tail {
+    Tail::new(Bounds { bytes: usize::MAX, age: Duration::from_secs(1 << 40) })
+}
+
+#[test]
+fn a_reader_gets_its_room_in_order_and_then_the_end() {
+    let mut tail = roomy();
+    let room = tail.join(b"a", 0);
+    for offset in 0..10 {
+        tail.append(&record(if offset % 2 == 0 { "a" } else { "b" }, offset, b"x"));
+    }
+    let mut seen = Vec::new();
+    let mut at = 0;
+    while let After::Entry(next) = tail.after(room, at) {
+        seen.push(tail.get(next).unwrap().offset);
+        at = next;
+    }
+    assert_eq!(seen, [0, 2, 4, 6, 8]);
+    assert_eq!(tail.after(room, at), After::End);
+    assert_eq!(tail.after(room, tail.newest()), After::End);
+    assert_eq!(tail.after(room, 2), After::Entry(3), "a place in another room counts too");
+}
+
+#[test]
+fn p3_what_was_forgotten_is_never_silence() {
+    let mut tail = Tail::new(Bounds { bytes: 4 * (ENTRY_BYTES + 1), age: Duration::from_secs(1 << 40) });
+    let room = tail.join(b"a", 0);
+    for offset in 0..10 {
+        tail.append(&record("a", offset, b"x"));
+    }
+    assert_eq!(tail.records(), 4);
+    assert_eq!(tail.after(room, 3), After::Forgotten);
+    assert_eq!(tail.after(room, 6), After::Entry(7));
+    for offset in 10..20 {
+        tail.append(&record("b", offset, b"x"));
+    }
+    assert_eq!(tail.after(room, 9), After::Forgotten, "the room's last entries are gone as well");
+    assert_eq!(tail.after(room, 10), After::End, "a reader that had them all misses nothing");
+}
+
+#[test]
+fn age_bounds_it_and_unused_rooms_leave_no_trace() {
+    let mut tail = Tail::new(Bounds { bytes: usize::MAX, age: Duration::from_secs(5) });
+    for offset in 0..100 {
+        tail.append(&record(&format!("room-{offset}"), offset, b"x"));
+    }
+    assert_eq!(tail.records(), 6);
+    assert_eq!(tail.names.len(), 6);
+    assert!(tail.rooms.len() <= 8, "slots are used again: {}", tail.rooms.len());
+    assert_eq!(tail.age(), Duration::from_secs(5));
+}
+
+#[test]
+fn interest_is_counted_per_worker() {
+    let mut tail = roomy();
+    let room = tail.join(b"a", 1);
+    assert_eq!(tail.join(b"a", 3), room);
+    assert_eq!(tail.join(b"a", 3), room);
+    assert_eq!(tail.interested(room).collect::<Vec<_>>(), [1, 3]);
+    tail.leave(room, 3);
+    assert_eq!(tail.interested(room).collect::<Vec<_>>(), [1, 3]);
+    tail.leave(room, 3);
+    tail.leave(room, 3);
+    assert_eq!(tail.interested(room).collect::<Vec<_>>(), [1]);
+    tail.leave(room, 1);
+    assert_eq!(tail.find(b"a"), None);
+}
+
+#[test]
+fn p3_a_lost_partition_is_a_gap_for_all_its_rooms() {
+    let mut tail = roomy();
+    let (a, b) = (tail.join(b"a", 0), tail.join(b"b", 0));
+    let first = tail.append(&record("a", 0, b"x"));
+    tail.append(&record("b", 1, b"x"));
+    assert_eq!(tail.forget_partition(|room| room == b"a"), [a]);
+    assert_eq!(tail.after(a, first), After::Forgotten);
+    assert_eq!(tail.after(b, 0), After::Entry(2));
+    let next = tail.append(&record("a", 7, b"y"));
+    assert_eq!(tail.after(a, first), After::Forgotten);
+    assert_eq!(tail.after(a, next), After::End);
+}
+
+proptest! {
+    /// Whatever is appended and forgotten, a reader sees all of its room behind its place, or is told of the gap.
+    #[test]
+    fn p3_all_or_forgotten(rooms in prop::collection::vec(0u8..4, 1..200), bound in 1usize..40, start in 0usize..200) {
+        let mut tail = Tail::new(Bounds { bytes: bound * (ENTRY_BYTES + 1), age: Duration::from_secs(1 << 40) });
+        let names = ["a", "b", "c", "d"];
+        let ids = names.map(|name| tail.join(name.as_bytes(), 0));
+        for (offset, room) in rooms.iter().enumerate() {
+            tail.append(&record(names[*room as usize], offset as i64, b"x"));
+        }
+        prop_assert!(tail.bytes() <= bound.max(1) * (ENTRY_BYTES + 1));
+        for (name, id) in ids.iter().enumerate() {
+            let expected: Vec<i64> =
+                (start..rooms.len()).filter(|at| rooms[*at] as usize == name).map(|at| at as i64).collect();
+            let (mut seen, mut at) = (Vec::new(), start as Seq);
+            let end = loop {
+                match tail.after(*id, at) {
+                    After::Entry(next) => { seen.push(tail.get(next).unwrap().offset); at = next; }
+                    end => break end,
+                }
+            };
+            let kept = rooms.len() - tail.records();
+            let lost = expected.iter().any(|offset| (*offset as usize) < kept);
+            prop_assert_eq!(end == After::Forgotten, lost);
+            if !lost { prop_assert_eq!(seen, expected); }
+        }
+    }
+}

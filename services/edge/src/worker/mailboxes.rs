@@ -1,0 +1,116 @@
+//! What other threads say to a worker: one bounded mailbox for each of them, one wake-up for all.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use mio::{Registry, Token, Waker};
+
+use crate::{
+    auth::{AuthError, Identity},
+    inbox::Inbox,
+    log::{Outcome, Ticket},
+    message::FromFollower,
+    upgrade::Socket,
+};
+
+/// Connections that wait to be taken over.
+const SOCKETS: usize = 1024;
+/// Batches and answers of the follower; it waits when they are this many.
+const FROM_FOLLOWER: usize = 1024;
+/// Token checks that wait to be heard of.
+const AUTHENTICATED: usize = 4096;
+
+/// The token check's answer.
+pub struct Authenticated {
+    /// The connection's slot.
+    pub connection: usize,
+    /// The slot's generation.
+    pub generation: u32,
+    /// Who it is, or why not.
+    pub result: Result<Identity, AuthError>,
+}
+
+/// What main wants of a worker.
+#[derive(Debug, Clone, Copy)]
+pub enum Control {
+    /// Close every connection, this many a second.
+    Drain {
+        /// Connections a second.
+        rate: f64,
+    },
+    /// Close what is left, at once.
+    CloseAll,
+}
+
+/// The mailboxes of one worker.
+pub struct Mailboxes {
+    /// Upgraded connections.
+    pub sockets: Inbox<Socket>,
+    /// Messages and answers, in order.
+    pub follower: Arc<Inbox<FromFollower>>,
+    /// Delivery reports. As large as the producer's queue, so that it is never full.
+    pub reports: Inbox<(Ticket, Outcome)>,
+    /// Token checks.
+    pub authenticated: Inbox<Authenticated>,
+    /// Main.
+    pub control: Inbox<Control>,
+    bell: Arc<Bell>,
+}
+
+/// Wakes the worker once until it has looked.
+struct Bell {
+    waker: Waker,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // Fails only when the worker's poll is gone, and with it the worker.
+            self.waker.wake().ok();
+        }
+    }
+}
+
+impl Mailboxes {
+    /// `in_flight` is the most records that the log's producer holds.
+    pub fn new(registry: &Registry, token: Token, in_flight: usize) -> io::Result<Self> {
+        let bell = Arc::new(Bell { waker: Waker::new(registry, token)?, rung: AtomicBool::new(false) });
+        fn ring(bell: &Arc<Bell>) -> impl Fn() + Send + Sync + 'static {
+            let bell = bell.clone();
+            move || bell.ring()
+        }
+        Ok(Self {
+            sockets: Inbox::new(SOCKETS, ring(&bell)),
+            follower: Arc::new(Inbox::new(FROM_FOLLOWER, ring(&bell))),
+            reports: Inbox::new(in_flight, ring(&bell)),
+            authenticated: Inbox::new(AUTHENTICATED, ring(&bell)),
+            control: Inbox::new(8, ring(&bell)),
+            bell,
+        })
+    }
+
+    /// The worker has woken up: whoever writes from now on wakes it again.
+    pub(super) fn answer_bell(&self) {
+        self.bell.rung.store(false, Ordering::Release);
+    }
+}
+
+/// Where the log's delivery reports go.
+pub struct ReportsToWorkers(pub Vec<Arc<Mailboxes>>);
+
+impl crate::log::Reports for ReportsToWorkers {
+    fn settled(&self, ticket: Ticket, outcome: Outcome) {
+        let Some(worker) = self.0.get(ticket.worker as usize) else { return };
+        // The bound is the producer's own, so this waits for a worker only if it is stuck, which ends the process.
+        if worker.reports.push((ticket, outcome), Duration::from_secs(10)).is_err() {
+            tracing::error!(event = "report_lost", worker = ticket.worker, "a worker takes no delivery reports");
+        }
+    }
+}

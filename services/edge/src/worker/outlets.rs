@@ -1,0 +1,89 @@
+//! A worker's ways out, behind the seam that connections see.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use uuid::Uuid;
+
+use crate::{
+    context::{AuthJob, Shell},
+    follower_thread::FollowerInbox,
+    log::{Log, NewRecord, Reason, Ticket},
+    message::ToFollower,
+    tokens::{Checked, TokenDesk},
+};
+
+/// Whether SENDs are let through. Set by the main thread, which watches the log's health.
+#[derive(Debug, Default)]
+pub struct LogGate {
+    /// The log is away.
+    pub away: AtomicBool,
+    /// While it is away: one SEND may try.
+    pub probe: AtomicBool,
+}
+
+/// The other threads, as a worker sees them.
+pub struct Outlets<L> {
+    /// Where records go.
+    pub log: Arc<L>,
+    /// Where questions about rooms go.
+    pub follower: Arc<FollowerInbox>,
+    /// Where tokens are looked at.
+    pub tokens: Arc<TokenDesk>,
+    /// Whether the log is away.
+    pub gate: Arc<LogGate>,
+    /// The worker's number.
+    pub worker: usize,
+    /// Questions that found the follower's mailbox full. While there are any, no client is read whose frames could add
+    /// to them, so they are bounded by what the connections already hold.
+    pub unasked: VecDeque<ToFollower>,
+}
+
+impl<L: Log> Outlets<L> {
+    /// Asks again what could not be asked; whether all of it could be now.
+    pub fn ask_again(&mut self) -> bool {
+        while let Some(what) = self.unasked.pop_front() {
+            if let Err(what) = self.follower.commands.try_push(what) {
+                self.unasked.push_front(what);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl<L: Log> Shell for Outlets<L> {
+    fn publish(&mut self, record: NewRecord, ticket: Ticket) -> Result<(), Reason> {
+        self.log.publish(record, ticket)
+    }
+
+    fn ask(&mut self, what: ToFollower) {
+        self.unasked.push_back(what);
+        self.ask_again();
+    }
+
+    fn is_congested(&self) -> bool {
+        !self.unasked.is_empty()
+    }
+
+    fn authenticate(&mut self, job: AuthJob) -> Checked {
+        self.tokens.check(self.worker, job)
+    }
+
+    fn session_id(&mut self) -> String {
+        crate::tokens::random_hex()
+    }
+
+    fn message_uuid(&mut self) -> [u8; 16] {
+        Uuid::now_v7().into_bytes()
+    }
+
+    fn is_log_away(&mut self) -> bool {
+        self.gate.away.load(Ordering::Relaxed) && !self.gate.probe.swap(false, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,123 @@
+//! What a turn of the worker's loop does to single connections: hand them something, and at its end their one write.
+
+use std::{net::Shutdown, time::Duration};
+
+use socket2::SockRef;
+
+use super::{Slot, Worker};
+use crate::{
+    connection::Connection, context::Context, frames::Frames, hub::Member, log::Log, message::Message,
+    outbound::Written,
+};
+
+impl<L: Log> Worker<L> {
+    /// Hands something to a connection, and sees to what follows at the end of the turn.
+    pub(super) fn with(&mut self, slot: usize, act: impl FnOnce(&mut Connection, &mut Context<'_>)) {
+        self.act_on(slot, act);
+        self.touch(slot);
+    }
+
+    fn act_on(&mut self, slot: usize, act: impl FnOnce(&mut Connection, &mut Context<'_>)) {
+        let Some(it) = self.slots.get_mut(slot) else { return };
+        let mut cx = Context {
+            now: self.now,
+            worker: self.index,
+            slot,
+            settings: &self.settings,
+            hub: &mut self.hub,
+            shell: &mut self.outlets,
+            metrics: &self.metrics,
+        };
+        act(&mut it.connection, &mut cx);
+    }
+
+    /// The same, if the slot's tenant is still the one that is meant.
+    pub(super) fn with_tenant(
+        &mut self,
+        slot: usize,
+        generation: u32,
+        act: impl FnOnce(&mut Connection, &mut Context<'_>),
+    ) {
+        if self.is_tenant(slot, generation) {
+            self.with(slot, act);
+        }
+    }
+
+    pub(super) fn is_tenant(&self, slot: usize, generation: u32) -> bool {
+        self.slots.get(slot).is_some_and(|it| it.connection.generation == generation)
+    }
+
+    pub(super) fn touch(&mut self, slot: usize) {
+        if let Some(it) = self.slots.get_mut(slot)
+            && !it.connection.touched
+        {
+            it.connection.touched = true;
+            self.touched.push(slot);
+        }
+    }
+
+    /// Gives every touched connection its write and its timer, and drops the dead.
+    pub(super) fn settle_touched(&mut self) {
+        let mut written = Written::default();
+        for slot in std::mem::take(&mut self.touched) {
+            self.settle(slot, &mut written);
+        }
+        self.metrics.delivery.writes.inc_by(written.writes);
+        self.metrics.stomp.sent_bytes.inc_by(written.bytes);
+    }
+
+    fn settle(&mut self, slot: usize, written: &mut Written) {
+        let Some(it) = self.slots.get_mut(slot) else { return };
+        it.connection.touched = false;
+        match it.connection.outbound.flush(&mut it.socket, self.now) {
+            Ok(more) => *written += more,
+            Err(_) => self.act_on(slot, Connection::lost),
+        }
+        self.act_on(slot, Connection::handle_flushed);
+        let Some(it) = self.slots.get_mut(slot) else { return };
+        let connection = &mut it.connection;
+        if let Some(linger_zero) = connection.is_dead() {
+            return self.close(slot, linger_zero);
+        }
+        if let Some(deadline) = connection.deadline(&self.settings) {
+            connection.armed = self.wheel.arm(slot, deadline, connection.armed);
+        }
+        if connection.readable && connection.wants_input() {
+            self.ready.push(slot);
+        }
+        // Having written may have made room for more to be said.
+        if connection.outbound.is_writable() {
+            self.touch(slot);
+        }
+    }
+
+    fn close(&mut self, slot: usize, linger_zero: bool) {
+        let mut it = self.slots.remove(slot);
+        if linger_zero {
+            // Or the FIN waits behind the unsent octets and nothing is cut.
+            SockRef::from(&it.socket).set_linger(Some(Duration::ZERO)).ok();
+        } else {
+            it.socket.shutdown(Shutdown::Write).ok();
+        }
+        self.poll.registry().deregister(&mut it.socket).ok();
+    }
+}
+
+/// Offers a message to one member of a room and notes who has to be written to.
+pub(super) fn offer(
+    slots: &mut slab::Slab<Slot>,
+    touched: &mut Vec<usize>,
+    cap: usize,
+    member: Member,
+    message: &Message,
+    frames: &mut Frames,
+) -> u64 {
+    let slot = member.connection as usize;
+    let Some(it) = slots.get_mut(slot) else { return 0 };
+    let queued = it.connection.offer(member, message, frames, cap);
+    if !it.connection.touched {
+        it.connection.touched = true;
+        touched.push(slot);
+    }
+    u64::from(queued)
+}
