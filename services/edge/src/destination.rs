@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::disconnect::Ending;
+
 /// The prefix that every edge knows, for SEND and SUBSCRIBE alike.
 pub const TOPIC: &str = "/topic/";
 /// Where soft errors arrive (stomp.md P16, §7 "Soft errors").
@@ -111,6 +113,16 @@ fn longest_match<'a>(destination: &'a str, aliases: &[String]) -> Option<&'a str
 }
 
 impl DestinationError {
+    /// How a SEND or SUBSCRIBE with such a destination ends (U06).
+    pub const fn ending(self) -> Ending {
+        match self {
+            DestinationError::Private => Ending::Forbidden,
+            DestinationError::Unknown | DestinationError::Pattern | DestinationError::BadRoom => {
+                Ending::UnknownDestination
+            }
+        }
+    }
+
     /// A text for ERROR's body. It never repeats what the client wrote.
     pub const fn text(self) -> &'static str {
         match self {
@@ -184,6 +196,7 @@ mod tests {
         let d = destinations();
         assert_eq!(d.subscribe(ERRORS), Ok(Target::Errors));
         assert_eq!(d.send(ERRORS), Err(DestinationError::Private));
+        assert_eq!(DestinationError::Private.ending().facts().close, Some(1008));
         for private in ["/user/queue/x", "/user/bob/queue/errors", "/queue/x-user123", "/user/queue/errors/"] {
             assert_eq!(d.subscribe(private), Err(DestinationError::Private), "{private}");
             assert_eq!(d.send(private), Err(DestinationError::Private), "{private}");

@@ -148,6 +148,7 @@ fn e05_credentials_are_never_shown() {
     let shown = format!("{kept:?}");
     assert!(shown.contains("redacted") && !shown.contains(&a) && !shown.contains("eyJ"), "{shown}");
     for error in AuthError::ALL {
+        assert_eq!(error.ending().facts().close, Some(4501), "{error:?}");
         assert!(!error.text().is_empty() && !error.text().chars().any(char::is_control));
         assert!(error.label().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
     }
