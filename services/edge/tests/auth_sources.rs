@@ -27,7 +27,7 @@ fn upgrade(headers: &[(&str, &str)], uri: &str, settings: &CredentialSettings) -
     for (name, value) in headers {
         map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
     }
-    UpgradeCredentials::from_request(&map, &uri.parse::<Uri>().unwrap(), settings)
+    UpgradeCredentials::from_request(&map, uri.parse::<Uri>().unwrap().query(), settings)
 }
 
 /// Who the session is, from these CONNECT headers, upgrade headers and URL.

@@ -146,9 +146,8 @@ impl<L: Log> Worker<L> {
             return;
         }
         self.generation = self.generation.wrapping_add(1);
-        let credentials = socket.request.credentials(&self.settings.credentials);
         let connection =
-            Connection::new(self.generation, credentials, socket.guard, self.settings.stomp.clone(), self.now);
+            Connection::new(self.generation, socket.credentials, socket.guard, self.settings.stomp.clone(), self.now);
         entry.insert(Slot { socket: stream, connection, hung_up: false });
         if !socket.read_ahead.is_empty() {
             self.with(slot, |it, cx| it.handle_octets(&socket.read_ahead, cx));

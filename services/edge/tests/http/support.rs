@@ -107,6 +107,7 @@ impl Edge {
         let parts = ServerParts {
             readiness: Arc::clone(&readiness),
             sockets: Arc::clone(&sink) as Arc<dyn Sockets>,
+            credentials: Default::default(),
             origin: Arc::new(|origin, host| {
                 origin.is_none_or(|origin| Some(origin) == host.map(|host| format!("https://{host}")).as_deref())
             }),
