@@ -37,6 +37,8 @@ pub struct Settings {
     pub outbound_bytes: usize,
     /// How long a SEND may take to meet its outcome.
     pub send_timeout: Duration,
+    /// How often a client that asked for no heart-beats is pinged, so that proxies keep its connection (`stomp.md` B09).
+    pub ping_every: Duration,
     /// How long a client may take nothing at all.
     pub stuck_timeout: Duration,
 }

@@ -59,7 +59,7 @@ fn defaults_are_the_designs() {
     assert_eq!([1, 2, 3].map(|copies| c.topic.min_isr(copies)), [1, 1, 2]);
     assert_eq!((c.limits.max_body, c.limits.max_headers), (65_536, 16_384));
     assert_eq!((c.max_frame(), c.max_record()), (65_536 + 16_384 + 1024, 65_536 + 16_384 + 4096));
-    assert_eq!((c.limits.max_connections, c.limits.max_connections_per_address), (20_000, Some(1_000)));
+    assert_eq!((c.limits.max_connections, c.limits.max_connections_per_address), (20_000, None));
     assert_eq!((c.limits.max_subscriptions, c.limits.max_receipts), (100, 1_024));
     assert_eq!((c.limits.tail_bytes, c.limits.tail_time), (64 << 20, Duration::from_secs(600)));
     assert!(c.limits.workers >= 1);
@@ -276,6 +276,6 @@ fn what_must_agree_is_compared() {
     assert!(one_fault(&["--dev", "--tail-bytes", "1MiB", "--max-body", "1MiB"]).starts_with("--tail-bytes"));
     assert!(one_fault(&["--dev", "--heart-beat-floor", "30s"]).starts_with("--heart-beat-floor"));
     assert!(one_fault(&["--dev", "--allow-origin", "chat.example"]).starts_with("--allow-origin"));
-    assert_eq!(config(&["--dev", "--max-connections-per-address", "0"]).limits.max_connections_per_address, None);
+    assert_eq!(config(&["--dev", "--max-connections-per-address", "9"]).limits.max_connections_per_address, Some(9));
     assert_eq!(config(&["--dev", "--log", "text"]).log_format, LogFormat::Text);
 }

@@ -13,12 +13,12 @@ pub(super) struct TuningFlags {
     /// Client connections of this edge
     #[arg(long, env = "KLATSCH_MAX_CONNECTIONS", value_name = "N", default_value = "20000", help_heading = "Limits")]
     pub(super) max_connections: String,
-    /// Client connections from one address; 0: no limit (all clients come through one proxy)
+    /// Client connections from one address; 0: no limit, as an edge behind a proxy sees only the proxy's
     #[arg(
         long,
         env = "KLATSCH_MAX_CONNECTIONS_PER_ADDRESS",
         value_name = "N",
-        default_value = "1000",
+        default_value = "0",
         help_heading = "Limits"
     )]
     pub(super) max_connections_per_address: String,

@@ -2,7 +2,7 @@
 
 use stomp_proto::{Accept, Connect};
 
-use super::{Connection, PING_EVERY, Phase};
+use super::{Connection, Phase};
 use crate::{
     auth::{AuthError, Identity},
     context::{AuthJob, Context},
@@ -49,7 +49,7 @@ impl Connection {
         self.identity = Some(Box::new(identity));
         self.transport.limit(cx.settings.stomp_frame_bytes);
         if self.session.heart_beats().1.is_none() {
-            self.next_ping = Some(cx.now + PING_EVERY);
+            self.next_ping = Some(cx.now + cx.settings.ping_every);
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use stomp_proto::{ErrorFrame, ErrorKind, ProtocolError, Text};
 use tracing::Level;
 
-use super::{Connection, PING_EVERY, PINGS_UNANSWERED, Phase};
+use super::{Connection, PINGS_UNANSWERED, Phase};
 use crate::{
     context::{Context, Settings},
     disconnect::Ending,
@@ -251,7 +251,7 @@ impl Connection {
             return self.end(Ending::HeartBeatLost, None, None, cx);
         }
         self.pings_unanswered += 1;
-        self.next_ping = Some(cx.now + PING_EVERY);
+        self.next_ping = Some(cx.now + cx.settings.ping_every);
         let ping = self.transport.ping();
         self.outbound.push(ping);
     }

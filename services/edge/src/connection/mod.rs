@@ -35,8 +35,6 @@ use sends::Sends;
 pub use subscriptions::Offered;
 use subscriptions::Subscriptions;
 
-/// How often a client that asked for no heart-beats is pinged, so that proxies keep its connection (`stomp.md` B09).
-const PING_EVERY: Duration = Duration::from_secs(25);
 /// Pings without any sign of life until the client counts as gone.
 const PINGS_UNANSWERED: u32 = 3;
 

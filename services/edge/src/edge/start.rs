@@ -233,6 +233,7 @@ fn connection_settings(config: &Config) -> Settings {
         max_receipts: config.limits.max_receipts,
         outbound_bytes: (64 * 1024).max(2 * config.max_frame()),
         send_timeout: config.times.send,
+        ping_every: config.times.heart_beat_cap,
         stuck_timeout: Duration::from_secs(10),
     }
 }
