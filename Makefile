@@ -12,7 +12,8 @@ DURATION ?= 30
 ARGS ?=
 # Where cargo puts what it builds, whatever CARGO_TARGET_DIR or its configuration say.
 RELEASE = $(shell cargo metadata --no-deps --offline --format-version 1 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
-BUILD = $(NEED_CARGO) && { cargo build --release --locked $(1) || { echo 'the build failed; should a tool be missing, `make tools` names it' >&2; exit 1; }; }
+# Always all binaries: one of them alone would compile shared crates again with other features.
+BUILD = $(NEED_CARGO) && { cargo build --release --locked --workspace --bins || { echo 'the build failed; should a tool be missing, `make tools` names it' >&2; exit 1; }; }
 NEED_CARGO = { command -v cargo >/dev/null || { echo "no 'cargo': builds everything; https://rustup.rs" >&2; exit 1; }; }
 
 help: ## Print this list
@@ -21,7 +22,7 @@ help: ## Print this list
 	@printf '\nStart here: `make run`, then open the page it names in two windows.\n'
 
 run: ## One edge with its own throw-away log, and the page: open the URL it prints [PORT=8080]
-	@$(call BUILD,-p klatsch-edge)
+	@$(BUILD)
 	@echo "the page: http://127.0.0.1:$(PORT)/ (Ctrl-C ends it)" >&2
 	@exec $(RELEASE)/klatsch-edge --dev --listen 127.0.0.1:$(PORT) $(ARGS)
 
@@ -36,14 +37,14 @@ kafka: ## Real Kafka brokers on loopback, until `make down`; prints host:port[,.
 	@deploy/local/kafka-local boot
 
 cluster: ## Three brokers, three edges, a load balancer, until `make down`; prints the URL
-	@$(call BUILD,-p klatsch-edge)
+	@$(BUILD)
 	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge deploy/local/cluster up
 
 down: ## End what `make kafka` and `make cluster` started, and remove its data
 	@deploy/local/cluster down
 
 load: ## Chat through the cluster and check the promises [URL=...] [DURATION=30] [ARGS="--connections 500"]
-	@$(call BUILD,-p klatsch-load)
+	@$(BUILD)
 	@url=$(URL); url=$${url:-$$(deploy/local/cluster url)} && \
 	  exec $(RELEASE)/klatsch-load chat --url "$$url" --seconds $(DURATION) $(ARGS)
 
@@ -54,5 +55,5 @@ tools: ## Install what is missing where that can be done; name the rest
 	@deploy/local/tools
 
 print-edge: ## Build the edge; the last line printed is its path
-	@$(call BUILD,-p klatsch-edge)
+	@$(BUILD)
 	@echo $(RELEASE)/klatsch-edge

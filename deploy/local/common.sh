@@ -25,11 +25,20 @@ lock() {
   die "cannot lock $file"
 }
 
+proc_state() { sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null; }
+
 # pid_in PIDFILE ARGUMENT: that pid, if the process really has this argument (pids are reused).
 pid_in() {
-  local pid
+  local pid args tries
   pid=$(cat "$1" 2>/dev/null) || return 1
-  [ -r "/proc/$pid/cmdline" ] && tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF -- "$2" && echo "$pid"
+  for ((tries = 0; tries < 100; tries++)); do
+    args=$({ tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null) || return 1
+    [ -z "$args" ] || break
+    # No arguments: it has ended and not been waited for, or is in the middle of an exec.
+    case $(proc_state "$pid") in Z | X | '') return 1 ;; esac
+    sleep 0.01
+  done
+  grep -qxF -- "$2" <<<"$args" && echo "$pid"
 }
 
 # daemon PIDFILE LOG COMMAND...: starts it so that neither a Ctrl-C at the caller's terminal (setsid) nor an open file
