@@ -23,7 +23,7 @@ pub struct Settings {
     pub stomp: Arc<stomp_proto::Config>,
     /// The largest STOMP frame, in octets.
     pub stomp_frame_bytes: usize,
-    /// Where tokens may stand.
+    /// Where tokens may stand: none of these headers ever reaches a room.
     pub credentials: CredentialSettings,
     /// Which destination is which room.
     pub destinations: Destinations,

@@ -5,13 +5,12 @@
 
 use std::fmt;
 
+use crate::disconnect::Ending;
+
 /// The prefix that every edge knows, for SEND and SUBSCRIBE alike.
 pub const TOPIC: &str = "/topic/";
 /// Where soft errors arrive (stomp.md P16, §7 "Soft errors").
 pub const ERRORS: &str = "/user/queue/errors";
-/// The longest room, in octets of UTF-8.
-pub const ROOM_MAX: usize = 200;
-
 /// The prefixes beside [`TOPIC`], each of the form `/…/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aliases {
@@ -76,11 +75,6 @@ impl Destinations {
     }
 }
 
-/// Whether `room` may be a record's key: 1–200 octets, no control characters, no blanks at the ends.
-pub fn room_is_valid(room: &str) -> bool {
-    (1..=ROOM_MAX).contains(&room.len()) && !room.chars().any(char::is_control) && room.trim() == room
-}
-
 /// Whether somebody who knows Spring's or RabbitMQ's patterns would mean more than one room (P10). `*` means a pattern
 /// wherever it stands (`price.*`, `room-*`), which also keeps rights such as `team-*` unambiguous; `?` and `#` only as a
 /// whole segment, since people do call rooms `C#`.
@@ -98,7 +92,7 @@ fn room_of<'a>(destination: &'a str, aliases: &[String]) -> Result<&'a str, Dest
         .ok_or(DestinationError::Unknown)?;
     if is_pattern(room) {
         Err(DestinationError::Pattern)
-    } else if room_is_valid(room) {
+    } else if chat_proto::room_is_valid(room).is_ok() {
         Ok(room)
     } else {
         Err(DestinationError::BadRoom)
@@ -111,6 +105,16 @@ fn longest_match<'a>(destination: &'a str, aliases: &[String]) -> Option<&'a str
 }
 
 impl DestinationError {
+    /// How a SEND or SUBSCRIBE with such a destination ends (U06).
+    pub const fn ending(self) -> Ending {
+        match self {
+            DestinationError::Private => Ending::Forbidden,
+            DestinationError::Unknown | DestinationError::Pattern | DestinationError::BadRoom => {
+                Ending::UnknownDestination
+            }
+        }
+    }
+
     /// A text for ERROR's body. It never repeats what the client wrote.
     pub const fn text(self) -> &'static str {
         match self {
@@ -184,6 +188,7 @@ mod tests {
         let d = destinations();
         assert_eq!(d.subscribe(ERRORS), Ok(Target::Errors));
         assert_eq!(d.send(ERRORS), Err(DestinationError::Private));
+        assert_eq!(DestinationError::Private.ending().facts().close, Some(1008));
         for private in ["/user/queue/x", "/user/bob/queue/errors", "/queue/x-user123", "/user/queue/errors/"] {
             assert_eq!(d.subscribe(private), Err(DestinationError::Private), "{private}");
             assert_eq!(d.send(private), Err(DestinationError::Private), "{private}");
@@ -193,11 +198,11 @@ mod tests {
     #[test]
     fn rooms_keep_to_the_grammar_and_nothing_is_percent_decoded() {
         let d = destinations();
-        let longest = "x".repeat(ROOM_MAX);
+        let longest = "x".repeat(chat_proto::room::MAX_ROOM);
         for room in ["a", "방", "a b", "%2F", "a%00b", ".", "/", &longest] {
             assert_eq!(d.send(&format!("/topic/{room}")), Ok(room));
         }
-        let too_long = "x".repeat(ROOM_MAX + 1);
+        let too_long = "x".repeat(chat_proto::room::MAX_ROOM + 1);
         let too_many_octets = "방".repeat(67);
         for room in ["", " a", "a ", "a\nb", "\ta", "a\u{7f}", "\u{85}x", "\u{3000}a", &too_long, &too_many_octets] {
             assert_eq!(d.send(&format!("/topic/{room}")), Err(DestinationError::BadRoom), "{room:?}");

@@ -40,6 +40,8 @@ pub struct Follower {
     outboxes: Vec<Vec<FromFollower>>,
     batches: Vec<Vec<Arc<Message>>>,
     unplaced: Vec<Wanted>,
+    /// Append time of the first record that was handled since somebody asked.
+    first_ms: Option<i64>,
     metrics: Arc<Metrics>,
 }
 
@@ -53,6 +55,7 @@ impl Follower {
             outboxes: (0..workers).map(|_| Vec::new()).collect(),
             batches: (0..workers).map(|_| Vec::new()).collect(),
             unplaced: Vec::new(),
+            first_ms: None,
             metrics,
         }
     }
@@ -105,6 +108,16 @@ impl Follower {
         !self.caught_up.is_empty() && self.caught_up.iter().all(|done| *done)
     }
 
+    /// Append time of the first record that was handled since the last call: how late the edge is, at most.
+    pub fn take_first(&mut self) -> Option<i64> {
+        self.first_ms.take()
+    }
+
+    /// A record waited this long between the broker and the workers, by the clocks of both.
+    pub fn observe_age(&self, ms: i64) {
+        self.metrics.log.record_age.observe(ms.max(0) as f64 / 1000.0);
+    }
+
     /// Once a second: forgets whom nobody waits for any more, and brings the gauges up to date.
     pub fn handle_tick(&mut self, now: Duration) {
         self.unplaced.retain(|wanted| now.saturating_sub(wanted.since) < LOCATE_PATIENCE);
@@ -124,6 +137,7 @@ impl Follower {
             self.metrics.log.poison.of(Poison::WrongPartition).inc();
             return;
         }
+        self.first_ms = self.first_ms.or(Some(record.timestamp_ms));
         let seq = self.tail.append(record);
         if !self.unplaced.is_empty() {
             self.place(seq);
@@ -234,3 +248,7 @@ fn decode(tail: &Tail, entry: &Entry, seq: Seq) -> Result<Message, RecordError> 
     let id = MessageId { partition: entry.partition, offset: entry.offset, check };
     Ok(Message { room: entry.room, seq, id, timestamp_ms: entry.timestamp_ms, content })
 }
+
+#[cfg(test)]
+#[path = "follower_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::{sync::Notify, time::MissedTickBehavior};
@@ -59,12 +59,20 @@ pub fn run<F: Feed>(
         loop {
             heartbeat.beat(Instant::now());
             shell.round(&mut tick).await?;
-            if !caught_up && shell.follower.is_caught_up() {
+            let first = shell.follower.take_first();
+            if caught_up {
+                first.into_iter().for_each(|appended_ms| shell.follower.observe_age(wall_ms() - appended_ms));
+            } else if shell.follower.is_caught_up() {
                 caught_up = true;
                 readiness.set(Check::Tail, Ok(()));
             }
         }
     })
+}
+
+fn wall_ms() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 struct Shell<'a, F> {

@@ -15,6 +15,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 const FILES: &[(&str, &str, &[u8])] = &[
     ("/", "text/html; charset=utf-8", include_bytes!("../page/index.html")),
     ("/klatsch.js", "text/javascript; charset=utf-8", include_bytes!("../page/klatsch.js")),
+    ("/frame.js", "text/javascript; charset=utf-8", include_bytes!("../page/frame.js")),
+    ("/outbox.js", "text/javascript; charset=utf-8", include_bytes!("../page/outbox.js")),
+    ("/timeline.js", "text/javascript; charset=utf-8", include_bytes!("../page/timeline.js")),
     ("/stomp.js", "text/javascript; charset=utf-8", include_bytes!("../page/stomp.js")),
     ("/style.css", "text/css; charset=utf-8", include_bytes!("../page/style.css")),
     ("/icon.svg", "image/svg+xml", include_bytes!("../page/icon.svg")),

@@ -19,6 +19,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use crate::admin::{self, MetricsText};
+use crate::auth::CredentialSettings;
 use crate::page;
 use crate::readiness::{Check, Readiness};
 use crate::upgrade::{self, OriginCheck, Sockets, Upgrades};
@@ -89,6 +90,8 @@ pub struct ServerParts {
     pub sockets: Arc<dyn Sockets>,
     /// Decides about foreign pages.
     pub origin: OriginCheck,
+    /// Where tokens may stand.
+    pub credentials: CredentialSettings,
     /// Counts.
     pub events: Arc<dyn ServerEvents>,
     /// Writes `/metrics`.
@@ -164,6 +167,7 @@ impl Server {
             readiness: parts.readiness,
             sockets: parts.sockets,
             origin: parts.origin,
+            credentials: parts.credentials,
             events: parts.events,
         }));
         runtime.block_on(async {

@@ -4,7 +4,6 @@
 mod handshake;
 mod refusal;
 
-use std::fmt;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use warp::http::header::{AUTHORIZATION, CONNECTION, COOKIE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use warp::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use warp::path::FullPath;
 use warp::reply::Response;
@@ -28,37 +27,6 @@ use refusal::Refusal;
 /// Decides about an upgrade by its `Origin` and its `Host`: `true` lets it pass (stomp.md W22).
 pub type OriginCheck = Arc<dyn Fn(Option<&str>, Option<&str>) -> bool + Send + Sync>;
 
-/// What the upgrade request says about who asks. It may hold credentials and is therefore never printed.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct UpgradeRequest {
-    /// The `Authorization` field.
-    pub authorization: Option<String>,
-    /// The `Cookie` fields, joined by `"; "`.
-    pub cookie: Option<String>,
-    /// What follows the `?` of the path, undecoded.
-    pub query: Option<String>,
-}
-
-impl UpgradeRequest {
-    /// The tokens among it, where the settings look for them.
-    pub fn credentials(&self, settings: &CredentialSettings) -> UpgradeCredentials {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [(AUTHORIZATION, &self.authorization), (COOKIE, &self.cookie)] {
-            if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
-                headers.insert(name, value);
-            }
-        }
-        let uri = format!("/?{}", self.query.as_deref().unwrap_or_default()).parse().unwrap_or_default();
-        UpgradeCredentials::from_request(&headers, &uri, settings)
-    }
-}
-
-impl fmt::Debug for UpgradeRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UpgradeRequest(..)")
-    }
-}
-
 /// An upgraded connection: from here on it is WebSocket, and nobody else touches it.
 #[derive(Debug)]
 pub struct Socket {
@@ -70,8 +38,8 @@ pub struct Socket {
     pub peer: SocketAddr,
     /// The subprotocol that was agreed on, if any (it does not bind the STOMP version, stomp.md W03).
     pub protocol: Option<&'static str>,
-    /// Where a token may be.
-    pub request: UpgradeRequest,
+    /// The tokens that came with the request.
+    pub credentials: UpgradeCredentials,
     /// Frees the connection's slots when it is dropped.
     pub guard: ConnectionGuard,
 }
@@ -97,6 +65,7 @@ pub(crate) struct Upgrades {
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) sockets: Arc<dyn Sockets>,
     pub(crate) origin: OriginCheck,
+    pub(crate) credentials: CredentialSettings,
     pub(crate) events: Arc<dyn ServerEvents>,
 }
 
@@ -150,15 +119,13 @@ impl Upgrades {
         let (Some(on_upgrade), Some(peer)) = (request.on_upgrade, request.peer) else {
             return Err(Refusal::NotAnUpgrade);
         };
-        let carried = UpgradeRequest {
-            authorization: handshake::joined(&request.headers, AUTHORIZATION, ", "),
-            cookie: handshake::joined(&request.headers, COOKIE, "; "),
-            query: request.query,
-        };
+        let query = request.query.as_deref();
+        let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.credentials);
         let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
         tokio::spawn(async move {
             let upgraded = on_upgrade.await;
-            let Some(socket) = upgraded.ok().and_then(|upgraded| into_socket(upgraded, peer, protocol, carried)) else {
+            let Some(socket) = upgraded.ok().and_then(|upgraded| into_socket(upgraded, peer, protocol, credentials))
+            else {
                 return events.opened("aborted");
             };
             match sockets.hand_over(socket) {
@@ -199,13 +166,13 @@ fn into_socket(
     upgraded: hyper::upgrade::Upgraded,
     peer: Peer,
     protocol: Option<&'static str>,
-    request: UpgradeRequest,
+    credentials: UpgradeCredentials,
 ) -> Option<Socket> {
     let parts = upgraded.downcast::<TokioIo<tokio::net::TcpStream>>().ok()?;
     let stream = parts.io.into_inner().into_std().ok()?;
     // A copy: hyper's buffer is 8 KiB or more and would live as long as these few bytes.
     let read_ahead = Bytes::copy_from_slice(&parts.read_buf);
-    Some(Socket { stream, read_ahead, peer: peer.address, protocol, request, guard: peer.guard })
+    Some(Socket { stream, read_ahead, peer: peer.address, protocol, credentials, guard: peer.guard })
 }
 
 /// Every inbox filled up between the 101 and now: a WebSocket Close with 1013, as far as the socket takes it.

@@ -27,7 +27,7 @@ fn upgrade(headers: &[(&str, &str)], uri: &str, settings: &CredentialSettings) -
     for (name, value) in headers {
         map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
     }
-    UpgradeCredentials::from_request(&map, &uri.parse::<Uri>().unwrap(), settings)
+    UpgradeCredentials::from_request(&map, uri.parse::<Uri>().unwrap().query(), settings)
 }
 
 /// Who the session is, from these CONNECT headers, upgrade headers and URL.
@@ -148,6 +148,7 @@ fn e05_credentials_are_never_shown() {
     let shown = format!("{kept:?}");
     assert!(shown.contains("redacted") && !shown.contains(&a) && !shown.contains("eyJ"), "{shown}");
     for error in AuthError::ALL {
+        assert_eq!(error.ending().facts().close, Some(4501), "{error:?}");
         assert!(!error.text().is_empty() && !error.text().chars().any(char::is_control));
         assert!(error.label().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
     }

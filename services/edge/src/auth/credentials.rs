@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use hyper::{HeaderMap, Uri, header};
+use hyper::{HeaderMap, header};
 
 use super::AuthError;
 
@@ -48,8 +48,8 @@ pub struct UpgradeCredentials {
 }
 
 impl UpgradeCredentials {
-    /// Collects what the settings allow. Schemes other than Bearer are somebody else's (a proxy's Basic, say).
-    pub fn from_request(headers: &HeaderMap, uri: &Uri, settings: &CredentialSettings) -> Self {
+    /// Collects what the settings allow; `query` is what follows the `?` of the path, undecoded. Schemes other than Bearer are somebody else's (a proxy's Basic, say).
+    pub fn from_request(headers: &HeaderMap, query: Option<&str>, settings: &CredentialSettings) -> Self {
         let mut conflicting = false;
         let mut only = |tokens: &mut dyn Iterator<Item = &str>| -> Option<Box<str>> {
             let mut tokens = tokens.filter(|token| !token.is_empty());
@@ -63,7 +63,7 @@ impl UpgradeCredentials {
             let pairs = text(header::COOKIE).flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
             only(&mut pairs.filter(|(name, _)| name.trim() == wanted).map(|(_, value)| unquoted(value.trim())))
         });
-        let pairs = uri.query().into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='));
+        let pairs = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='));
         let query = only(&mut pairs.filter(|(name, _)| *name == QUERY_PARAMETER).map(|(_, value)| value));
         UpgradeCredentials { authorization, cookie, query, conflicting }
     }

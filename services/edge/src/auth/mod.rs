@@ -5,6 +5,8 @@
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
+use crate::disconnect::Ending;
+
 pub mod credentials;
 pub mod jwt;
 pub mod open;
@@ -97,6 +99,14 @@ impl AuthError {
         AuthError::Audience,
         AuthError::Subject,
     ];
+
+    /// How the connection ends (V09).
+    pub const fn ending(self) -> Ending {
+        match self {
+            AuthError::Expired => Ending::CredentialsExpired,
+            _ => Ending::BadCredentials,
+        }
+    }
 
     /// The metric's `result` label.
     pub const fn label(self) -> &'static str {

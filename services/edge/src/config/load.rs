@@ -171,14 +171,14 @@ fn limits(flags: &TuningFlags, faults: &mut Collector) -> Limits {
     let max_receipts = count("max-receipts", &flags.max_receipts, 1, 1_000_000);
     let workers = flags.workers.as_deref().map_or(processors, |text| count("workers", text, 1, 1024));
     Limits {
-        max_body: faults.take("max-body", &flags.max_body, |text| values::size(text, KIB..=16 * MIB)),
-        max_headers: faults.take("max-headers", &flags.max_headers, |text| values::size(text, KIB..=MIB)),
+        max_body: faults.take("max-body", &flags.max_body, |text| values::size(text, 1..=16 * MIB)),
+        max_headers: faults.take("max-headers", &flags.max_headers, |text| values::size(text, 256..=MIB)),
         max_connections,
         max_connections_per_address: (per_address > 0).then_some(per_address),
         max_subscriptions,
         max_receipts,
-        tail_bytes: faults.take("tail-bytes", &flags.tail_bytes, |text| values::size(text, MIB..=64 * GIB)),
-        tail_time: time("tail-time", &flags.tail_time, (1, 24 * 3600), faults),
+        tail_bytes: faults.take("tail-bytes", &flags.tail_bytes, |text| values::size(text, 64 * KIB..=64 * GIB)),
+        tail_time: time("tail-time", &flags.tail_time, 24 * 3600, faults),
         workers,
         drain_rate: faults.take("drain-rate", &flags.drain_rate, |text| values::number(text, 1..=1_000_000)),
     }
@@ -186,13 +186,13 @@ fn limits(flags: &TuningFlags, faults: &mut Collector) -> Limits {
 
 fn times(flags: &TuningFlags, faults: &mut Collector) -> Times {
     let times = Times {
-        send: time("send-timeout", &flags.send_timeout, (1, 300), faults),
-        connect: time("connect-timeout", &flags.connect_timeout, (1, 300), faults),
-        grace: time("grace", &flags.grace, (1, 3600), faults),
+        send: time("send-timeout", &flags.send_timeout, 300, faults),
+        connect: time("connect-timeout", &flags.connect_timeout, 300, faults),
+        grace: time("grace", &flags.grace, 3600, faults),
         heart_beat_floor: faults.take("heart-beat-floor", &flags.heart_beat_floor, |text| {
-            values::time(text, Duration::from_millis(100)..=Duration::from_secs(60))
+            values::time(text, Duration::from_millis(10)..=Duration::from_secs(60))
         }),
-        heart_beat_cap: time("heart-beat-cap", &flags.heart_beat_cap, (1, 300), faults),
+        heart_beat_cap: time("heart-beat-cap", &flags.heart_beat_cap, 300, faults),
     };
     if times.heart_beat_floor > times.heart_beat_cap && faults.faults.is_empty() {
         faults.note("heart-beat-floor", Wrong::new("above --heart-beat-cap", "write at most as much"));
@@ -200,8 +200,9 @@ fn times(flags: &TuningFlags, faults: &mut Collector) -> Times {
     times
 }
 
-fn time(flag: &str, text: &str, (least, most): (u64, u64), faults: &mut Collector) -> Duration {
-    faults.take(flag, text, |text| values::time(text, Duration::from_secs(least)..=Duration::from_secs(most)))
+/// At least 100 ms: less is a mistake, not a wish.
+fn time(flag: &str, text: &str, most_seconds: u64, faults: &mut Collector) -> Duration {
+    faults.take(flag, text, |text| values::time(text, Duration::from_millis(100)..=Duration::from_secs(most_seconds)))
 }
 
 fn log_format(flags: &TuningFlags, faults: &mut Collector) -> LogFormat {

@@ -67,7 +67,7 @@ impl Connection {
             let receipt_id = receipt.map(Text::as_str);
             self.session.error(&ErrorFrame { message, code, detail, receipt_id, headers: &headers });
         }
-        self.pump();
+        self.pump(cx);
         match facts.close {
             Some(code) if !facts.linger_zero => {
                 let close = self.transport.close(code, facts.reason);

@@ -6,6 +6,7 @@
 //! | `connect.rs` | CONNECT: the token, the session |
 //! | `sends.rs` | SEND and COMMIT, until each has met its outcome |
 //! | `subscriptions.rs` | SUBSCRIBE and UNSUBSCRIBE, live delivery, and cursors for who cannot keep up |
+//! | `soft_errors.rs` | refusals that leave the session open |
 //! | `endings.rs` | ERROR, close, and what is left to be done after that |
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use crate::{
     auth::{Identity, UpgradeCredentials},
     context::Context,
     disconnect::Ending,
+    metrics::{ClientCommand, Metrics},
     outbound::Outbound,
     server::ConnectionGuard,
     timer::Tick,
@@ -26,9 +28,11 @@ use crate::{
 mod connect;
 mod endings;
 mod sends;
+mod soft_errors;
 mod subscriptions;
 
 use sends::Sends;
+pub use subscriptions::Offered;
 use subscriptions::Subscriptions;
 
 /// How often a client that asked for no heart-beats is pinged, so that proxies keep its connection (`stomp.md` B09).
@@ -70,6 +74,9 @@ pub struct Connection {
     pub readable: bool,
     /// Already in the worker's list of connections to settle.
     pub touched: bool,
+    /// What of the outbound queue the gauge knows.
+    pub counted_bytes: usize,
+    opened: Duration,
     phase: Phase,
     session: Session,
     transport: WebSocket,
@@ -105,6 +112,8 @@ impl Connection {
             armed: 0,
             readable: true,
             touched: false,
+            counted_bytes: 0,
+            opened: now,
             phase: Phase::New(Box::new(credentials)),
             session: Session::new(stomp, now),
             transport: WebSocket::new(limit),
@@ -171,7 +180,7 @@ impl Connection {
                 Err(error) => self.fail(&error, cx),
             }
         }
-        self.pump();
+        self.pump(cx);
         self.set_paused(cx);
         self.finish_if_confirmed(cx);
     }
@@ -229,8 +238,9 @@ impl Connection {
     }
 
     /// What the session has to say goes out in order, wrapped for the transport.
-    fn pump(&mut self) {
+    fn pump(&mut self, cx: &Context<'_>) {
         while let Some(frame) = self.session.poll_transmit() {
+            cx.metrics.frame_sent(&frame);
             self.outbound.push(self.transport.frame(&frame));
         }
     }
@@ -254,7 +264,16 @@ impl Connection {
         self.session.version()
     }
 
+    /// The last that is heard of it, for the statistics.
+    pub fn retire(&self, metrics: &Metrics, now: Duration) {
+        metrics.connections.duration.observe(now.saturating_sub(self.opened).as_secs_f64());
+        if self.identity.is_some() {
+            metrics.connections.sessions.dec();
+        }
+    }
+
     fn fail(&mut self, error: &ProtocolError, cx: &mut Context<'_>) {
+        cx.metrics.stomp.received.of(ClientCommand::Invalid).inc();
         self.end_with(Ending::from(error), Some(error), None, None, cx);
     }
 

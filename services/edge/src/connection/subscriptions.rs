@@ -54,6 +54,17 @@ struct Subscription {
     mode: Mode,
 }
 
+/// What a subscription did with a message that was offered to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// It is on its way.
+    Queued,
+    /// It became a cursor that will read it from the tail.
+    FellBehind,
+    /// It has it already, or will read it later.
+    No,
+}
+
 /// The subscriptions of one connection, by the session's index.
 #[derive(Default)]
 pub(super) struct Subscriptions {
@@ -67,6 +78,16 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscriptions {
+    /// How the next MESSAGE on `/user/queue/errors` looks, and its number; `None` without a subscription to it.
+    pub(super) fn next_error(&mut self) -> Option<(Shape, u32)> {
+        let shape = self.slots.iter().flatten().find_map(|subscription| match &subscription.mode {
+            Mode::Errors(shape) => Some(Shape::clone(shape)),
+            _ => None,
+        })?;
+        self.errors += 1;
+        Some((shape, self.errors))
+    }
+
     fn get(&mut self, handle: SubscriptionHandle) -> Option<&mut Subscription> {
         self.slots.get_mut(handle.index as usize)?.as_mut().filter(|subscription| subscription.handle == handle)
     }
@@ -147,26 +168,27 @@ impl Connection {
         let (shape, receipt) = (joining.shape.clone(), joining.receipt.take());
         let (membership, shape) = cx.hub.join(room, slot, who.subscription.index, shape);
         subscription.mode = Mode::Live(Seat { membership, room, shape, through: after });
+        cx.metrics.stomp.subscriptions.inc();
         if let Some(receipt) = receipt {
             self.session.receipt(&receipt, &[]);
         }
         self.advance(cx);
     }
 
-    /// A new message for one of the subscriptions: queued, unless it cannot take more. Returns whether it was.
-    pub fn offer(&mut self, member: Member, message: &Message, frames: &mut Frames, cap: usize) -> bool {
+    /// A new message for one of the subscriptions: queued, unless it cannot take more.
+    pub fn offer(&mut self, member: Member, message: &Message, frames: &mut Frames, cap: usize) -> Offered {
         let Some(Some(subscription)) = self.subscriptions.slots.get_mut(member.subscription as usize) else {
-            return false;
+            return Offered::No;
         };
-        let Mode::Live(seat) = &mut subscription.mode else { return false };
+        let Mode::Live(seat) = &mut subscription.mode else { return Offered::No };
         if message.seq <= seat.through {
-            return false;
+            return Offered::No;
         }
         let window = self.session.window(subscription.handle);
         if self.outbound.is_full(cap) || window == 0 {
             subscription.mode = Mode::Behind { seat: *seat, reading: false };
             self.subscriptions.behind += 1;
-            return false;
+            return Offered::FellBehind;
         }
         seat.through = message.seq;
         let frame = match window {
@@ -177,7 +199,7 @@ impl Connection {
             }
         };
         self.outbound.push(frame);
-        true
+        Offered::Queued
     }
 
     /// The next messages for a cursor.
@@ -207,6 +229,7 @@ impl Connection {
         if end {
             subscription.mode = Mode::Live(*seat);
             self.subscriptions.behind -= 1;
+            cx.metrics.delivery.cursors.dec();
         }
     }
 
@@ -246,10 +269,12 @@ impl Connection {
             Mode::Live(seat) => seat,
             Mode::Behind { seat, .. } => {
                 self.subscriptions.behind -= 1;
+                cx.metrics.delivery.cursors.dec();
                 seat
             }
         };
         cx.hub.leave(seat.membership);
+        cx.metrics.stomp.subscriptions.dec();
         cx.shell.ask(ToFollower::Leave { worker: cx.worker, room: seat.room });
     }
 
@@ -261,37 +286,6 @@ impl Connection {
             self.leave(handle, cx);
         }
         self.subscriptions.slots = Vec::new();
-    }
-
-    /// A refusal as a MESSAGE on `/user/queue/errors`, for a session that asked for it. Returns whether it was.
-    pub(super) fn soft_error(
-        &mut self,
-        ending: Ending,
-        destination: Option<&str>,
-        receipt: Option<&Text>,
-        cx: &mut Context<'_>,
-    ) -> bool {
-        let facts = ending.facts();
-        let (Some((text, code)), true) = (facts.error, self.soft_errors && ending.may_be_soft()) else { return false };
-        let subscribed = self.subscriptions.slots.iter().flatten().find_map(|subscription| match &subscription.mode {
-            Mode::Errors(shape) => Some(Shape::clone(shape)),
-            _ => None,
-        });
-        let Some(shape) = subscribed else { return false };
-        self.subscriptions.errors += 1;
-        let (code, retry) = (code.to_string(), facts.retry_after.map(|seconds| seconds.to_string()));
-        let optional = [
-            ("receipt-id", receipt.map(Text::as_str)),
-            ("x-destination", destination),
-            ("retry-after", retry.as_deref()),
-        ];
-        let mut headers = vec![("x-error-code", code.as_str()), ("x-error", facts.label)];
-        headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
-        let id = format!("error-{}", self.subscriptions.errors);
-        let frame = crate::frames::error_message(&shape, &id, &headers, text);
-        self.outbound.push(frame);
-        cx.metrics.stomp.soft_errors.of(ending).inc();
-        true
     }
 
     pub(super) fn has_subscription(&mut self, handle: SubscriptionHandle) -> bool {

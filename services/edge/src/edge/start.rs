@@ -177,6 +177,7 @@ fn server_parts(
     ServerParts {
         readiness: Arc::clone(readiness),
         sockets: Arc::new(InTurn { mail: mail.to_vec(), next: Default::default() }),
+        credentials: config.credentials.clone(),
         origin: Arc::new(move |origin_of, host| origin.allows(origin_of, host)),
         events: Arc::clone(metrics) as _,
         metrics: Arc::new(move || text.encode()),
@@ -225,8 +226,8 @@ fn connection_settings(config: &Config) -> Settings {
     Settings {
         stomp: Arc::new(stomp),
         stomp_frame_bytes: config.max_frame(),
-        destinations: Destinations::new(&config.aliases),
         credentials: config.credentials.clone(),
+        destinations: Destinations::new(&config.aliases),
         partitions: config.topic.partitions,
         instance: config.instance.clone(),
         max_receipts: config.limits.max_receipts,

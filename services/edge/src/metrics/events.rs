@@ -5,7 +5,7 @@ use std::time::Duration;
 use chat_proto::RecordError;
 use stomp_proto::Event;
 
-use super::{ClientCommand, Metrics, Opened, Poison, Sent};
+use super::{ClientCommand, Metrics, Opened, Poison, Sent, ServerCommand};
 use crate::{disconnect::Ending, readiness::Check, server::ServerEvents};
 
 impl Metrics {
@@ -22,6 +22,16 @@ impl Metrics {
             Event::Disconnect { .. } => ClientCommand::Disconnect,
         };
         self.stomp.received.of(command).inc();
+    }
+
+    /// A frame of the session is about to be sent. It is told by its first octet: a beat is none.
+    pub fn frame_sent(&self, frame: &[u8]) {
+        match frame.first() {
+            Some(b'R') => self.stomp.sent.of(ServerCommand::Receipt).inc(),
+            Some(b'C') => self.stomp.sent.of(ServerCommand::Connected).inc(),
+            Some(b'E') => self.stomp.sent.of(ServerCommand::Error).inc(),
+            _ => 0,
+        };
     }
 
     /// A SEND is in the log, `after` it was read.

@@ -68,8 +68,6 @@ labels! {
     Sent("result") {
         /// In the log.
         Ok = "ok",
-        /// In the log already, under the same key.
-        Repeated = "repeated",
         /// No right.
         Denied = "denied",
         /// Not a SEND that could be taken.
@@ -85,7 +83,7 @@ labels! {
         /// Another error after which it may be in the log.
         Unknown = "unknown",
     }
-    /// STOMP commands of clients.
+    /// STOMP commands of clients, as far as they reach the connection; BEGIN and ABORT are the session's own.
     ClientCommand("command") {
         /// CONNECT, STOMP.
         Connect = "connect",
@@ -99,23 +97,17 @@ labels! {
         Ack = "ack",
         /// NACK.
         Nack = "nack",
-        /// BEGIN.
-        Begin = "begin",
         /// COMMIT.
         Commit = "commit",
-        /// ABORT.
-        Abort = "abort",
         /// DISCONNECT.
         Disconnect = "disconnect",
         /// Anything else.
         Invalid = "invalid",
     }
-    /// STOMP commands of the edge.
+    /// STOMP commands of the edge; MESSAGE is counted as a delivery.
     ServerCommand("command") {
         /// CONNECTED.
         Connected = "connected",
-        /// MESSAGE.
-        Message = "message",
         /// RECEIPT.
         Receipt = "receipt",
         /// ERROR.
@@ -139,15 +131,6 @@ labels! {
         Header = "header",
         /// A NUL where STOMP has none.
         Nul = "nul",
-    }
-    /// Where a resumed subscription was served from.
-    Resumed("result") {
-        /// The tail.
-        Memory = "memory",
-        /// A scan of the log.
-        Log = "log",
-        /// Not recovered.
-        NotRecovered = "not_recovered",
     }
 }
 

@@ -20,7 +20,6 @@ fn activity(metrics: &Metrics, room: u32) {
     metrics.connections.duration.observe(f64::from(room));
     metrics.stomp.rooms.set(i64::from(room));
     metrics.stomp.subscribed.of(nth(seed)).inc();
-    metrics.stomp.resumed.of(nth(seed)).inc();
     metrics.stomp.received.of(nth(seed)).inc_by(3);
     metrics.stomp.sent.of(nth(seed)).inc_by(3);
     metrics.stomp.protocol_errors.of(nth(seed)).inc();
@@ -102,7 +101,7 @@ fn names_follow_the_conventions() {
         "klatsch_tail_bytes 0",
         "klatsch_send_ack_seconds_bucket{le=\"+Inf\"} 0",
         "klatsch_record_age_seconds_count 0",
-        "klatsch_ready{check=\"catch_up\"} 0",
+        "klatsch_ready{check=\"tail\"} 0",
         "klatsch_drain_seconds 0.0",
         "klatsch_build_info{version=",
         "process_open_fds ",

@@ -59,18 +59,6 @@ pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
     only(headers, HOST).filter(|host| !host.is_empty())
 }
 
-/// A field's lines as one value, `None` without the field. Bytes that are not UTF-8 are replaced: they cannot be part
-/// of a credential of ours.
-pub(super) fn joined(headers: &HeaderMap, name: HeaderName, separator: &str) -> Option<String> {
-    let mut lines = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
-    let mut joined = lines.next()?.into_owned();
-    for line in lines {
-        joined.push_str(separator);
-        joined.push_str(&line);
-    }
-    Some(joined)
-}
-
 /// Whether one of the field's comma-separated elements is this word, in any case.
 fn names(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     list(headers, name).any(|element| element.eq_ignore_ascii_case(word))

@@ -6,7 +6,7 @@
 use std::{
     io::{self, ErrorKind, Read},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use mio::{Events, Interest, Poll, Token};
@@ -14,10 +14,9 @@ use slab::Slab;
 
 use crate::{
     connection::Connection,
-    context::{Settings, Shell},
+    context::Settings,
     hub::Hub,
     log::Log,
-    message::{FromFollower, ToFollower},
     metrics::Metrics,
     readiness::Heartbeat,
     timer::{Tick, Wheel},
@@ -25,6 +24,7 @@ use crate::{
 };
 
 mod drain;
+mod mail;
 mod mailboxes;
 mod outlets;
 mod turn;
@@ -32,7 +32,7 @@ mod turn;
 use drain::Drain;
 pub use mailboxes::{Authenticated, Control, Mailboxes, ReportsToWorkers};
 pub use outlets::{LogGate, Outlets};
-use turn::offer;
+use turn::{Count, offer};
 
 /// The token of the mailboxes' bell.
 pub const BELL: Token = Token(usize::MAX);
@@ -70,6 +70,8 @@ pub struct Worker<L> {
     ready: Vec<usize>,
     buffer: Vec<u8>,
     drain: Option<Drain>,
+    /// Change of what waits in all outbound queues, since the gauge was told.
+    queued_bytes: i64,
 }
 
 impl<L: Log> Worker<L> {
@@ -98,6 +100,7 @@ impl<L: Log> Worker<L> {
             ready: Vec::new(),
             buffer: vec![0; READ_BYTES],
             drain: None,
+            queued_bytes: 0,
         }
     }
 
@@ -133,103 +136,6 @@ impl<L: Log> Worker<L> {
         timers.min(asking).min(draining)
     }
 
-    fn take_mail(&mut self) {
-        self.mail.answer_bell();
-        let mail = self.mail.clone();
-        if !self.outlets.unasked.is_empty() && self.outlets.ask_again() {
-            let waiting: Vec<usize> = self.slots.iter().map(|(slot, _)| slot).collect();
-            waiting.into_iter().for_each(|slot| self.with(slot, Connection::advance));
-        }
-        let mut control = Vec::new();
-        mail.control.take(&mut control);
-        control.into_iter().for_each(|what| self.handle_control(what));
-        let mut sockets = Vec::new();
-        mail.sockets.take(&mut sockets);
-        sockets.into_iter().for_each(|socket| self.open(socket));
-        let mut authenticated = Vec::new();
-        mail.authenticated.take(&mut authenticated);
-        for Authenticated { connection, generation, result } in authenticated {
-            self.with_tenant(connection, generation, |it, cx| it.handle_authenticated(result, cx));
-        }
-        let mut reports = Vec::new();
-        mail.reports.take(&mut reports);
-        for (ticket, outcome) in reports {
-            self.with_tenant(ticket.connection as usize, ticket.generation, |it, cx| {
-                it.handle_outcome(ticket, outcome, cx);
-            });
-        }
-        let mut told = Vec::new();
-        mail.follower.take(&mut told);
-        told.into_iter().for_each(|what| self.handle_follower(what));
-    }
-
-    fn handle_follower(&mut self, what: FromFollower) {
-        match what {
-            FromFollower::Batch(messages) => {
-                let Self { hub, slots, touched, settings, metrics, .. } = self;
-                let mut delivered = 0;
-                for message in messages {
-                    hub.deliver(message, &mut |member, message, frames| {
-                        delivered += offer(slots, touched, settings.outbound_bytes, member, message, frames);
-                    });
-                }
-                metrics.delivery.deliveries.inc_by(delivered);
-            }
-            FromFollower::Subscribed { who, room, after } => {
-                if self.is_tenant(who.connection, who.generation) {
-                    self.with(who.connection, |it, cx| it.handle_subscribed(who, room, after, cx));
-                } else {
-                    self.outlets.ask(ToFollower::Leave { worker: self.index, room });
-                }
-            }
-            FromFollower::Slice { who, messages, end, through } => {
-                self.with_tenant(who.connection, who.generation, |it, cx| {
-                    it.handle_slice(who, &messages, end, through, cx);
-                });
-            }
-            FromFollower::Forgotten { who } => {
-                self.with_tenant(who.connection, who.generation, |it, cx| it.handle_gap(who, cx));
-            }
-            FromFollower::Lost(rooms) => {
-                for room in rooms {
-                    for slot in self.hub.connections(room) {
-                        self.with(slot, Connection::handle_lost_records);
-                    }
-                }
-            }
-            FromFollower::Located { ticket, outcome } => {
-                self.with_tenant(ticket.connection as usize, ticket.generation, |it, cx| {
-                    it.handle_outcome(ticket, outcome, cx);
-                });
-            }
-        }
-    }
-
-    fn handle_control(&mut self, what: Control) {
-        match what {
-            Control::Drain { rate } => {
-                let all = self.slots.iter().map(|(slot, it)| (slot, it.connection.generation)).collect();
-                let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-                self.drain = Some(Drain::new(all, rate, self.now, seed as u64));
-            }
-            Control::CloseAll => {
-                let all: Vec<usize> = self.slots.iter().map(|(slot, _)| slot).collect();
-                all.into_iter().for_each(|slot| self.with(slot, Connection::shut_down));
-            }
-        }
-    }
-
-    fn go_on_draining(&mut self) {
-        let Some(drain) = &mut self.drain else { return };
-        let due = drain.due(self.now);
-        if drain.is_over() {
-            self.drain = None;
-        }
-        for (slot, generation) in due {
-            self.with_tenant(slot, generation, Connection::drain);
-        }
-    }
-
     fn open(&mut self, socket: Socket) {
         let mut stream = mio::net::TcpStream::from_std(socket.stream);
         let entry = self.slots.vacant_entry();
@@ -240,9 +146,8 @@ impl<L: Log> Worker<L> {
             return;
         }
         self.generation = self.generation.wrapping_add(1);
-        let credentials = socket.request.credentials(&self.settings.credentials);
         let connection =
-            Connection::new(self.generation, credentials, socket.guard, self.settings.stomp.clone(), self.now);
+            Connection::new(self.generation, socket.credentials, socket.guard, self.settings.stomp.clone(), self.now);
         entry.insert(Slot { socket: stream, connection, hung_up: false });
         if !socket.read_ahead.is_empty() {
             self.with(slot, |it, cx| it.handle_octets(&socket.read_ahead, cx));
@@ -294,11 +199,11 @@ impl<L: Log> Worker<L> {
 
     fn sweep(&mut self) {
         let Self { hub, slots, touched, settings, metrics, .. } = self;
-        let mut delivered = 0;
+        let mut count = Count::default();
         hub.sweep(&mut |member, message, frames| {
-            delivered += offer(slots, touched, settings.outbound_bytes, member, message, frames);
+            count.add(offer(slots, touched, settings.outbound_bytes, member, message, frames));
         });
-        metrics.delivery.deliveries.inc_by(delivered);
+        count.report(metrics);
     }
 
     fn see_to_timers(&mut self) {

@@ -6,7 +6,13 @@ use socket2::SockRef;
 
 use super::{Slot, Worker};
 use crate::{
-    connection::Connection, context::Context, frames::Frames, hub::Member, log::Log, message::Message,
+    connection::{Connection, Offered},
+    context::Context,
+    frames::Frames,
+    hub::Member,
+    log::Log,
+    message::Message,
+    metrics::Metrics,
     outbound::Written,
 };
 
@@ -64,6 +70,7 @@ impl<L: Log> Worker<L> {
         }
         self.metrics.delivery.writes.inc_by(written.writes);
         self.metrics.stomp.sent_bytes.inc_by(written.bytes);
+        self.metrics.delivery.queued_bytes.inc_by(std::mem::take(&mut self.queued_bytes));
     }
 
     fn settle(&mut self, slot: usize, written: &mut Written) {
@@ -76,6 +83,9 @@ impl<L: Log> Worker<L> {
         self.act_on(slot, Connection::handle_flushed);
         let Some(it) = self.slots.get_mut(slot) else { return };
         let connection = &mut it.connection;
+        let waiting = connection.outbound.bytes();
+        let before = std::mem::replace(&mut connection.counted_bytes, waiting);
+        self.queued_bytes += waiting as i64 - before as i64;
         if let Some(linger_zero) = connection.is_dead() {
             return self.close(slot, linger_zero);
         }
@@ -93,6 +103,8 @@ impl<L: Log> Worker<L> {
 
     fn close(&mut self, slot: usize, linger_zero: bool) {
         let mut it = self.slots.remove(slot);
+        it.connection.retire(&self.metrics, self.now);
+        self.queued_bytes -= it.connection.counted_bytes as i64;
         if linger_zero {
             // Or the FIN waits behind the unsent octets and nothing is cut.
             SockRef::from(&it.socket).set_linger(Some(Duration::ZERO)).ok();
@@ -100,6 +112,28 @@ impl<L: Log> Worker<L> {
             it.socket.shutdown(Shutdown::Write).ok();
         }
         self.poll.registry().deregister(&mut it.socket).ok();
+    }
+}
+
+/// What a batch came to: one addition to each counter, not one for each delivery.
+#[derive(Default)]
+pub(super) struct Count {
+    queued: u64,
+    fell_behind: i64,
+}
+
+impl Count {
+    pub(super) fn add(&mut self, offered: Offered) {
+        match offered {
+            Offered::Queued => self.queued += 1,
+            Offered::FellBehind => self.fell_behind += 1,
+            Offered::No => {}
+        }
+    }
+
+    pub(super) fn report(&self, metrics: &Metrics) {
+        metrics.delivery.deliveries.inc_by(self.queued);
+        metrics.delivery.cursors.inc_by(self.fell_behind);
     }
 }
 
@@ -111,13 +145,13 @@ pub(super) fn offer(
     member: Member,
     message: &Message,
     frames: &mut Frames,
-) -> u64 {
+) -> Offered {
     let slot = member.connection as usize;
-    let Some(it) = slots.get_mut(slot) else { return 0 };
-    let queued = it.connection.offer(member, message, frames, cap);
+    let Some(it) = slots.get_mut(slot) else { return Offered::No };
+    let offered = it.connection.offer(member, message, frames, cap);
     if !it.connection.touched {
         it.connection.touched = true;
         touched.push(slot);
     }
-    u64::from(queued)
+    offered
 }

@@ -99,7 +99,8 @@ fn l04_the_bound_on_all_connections() {
     let answer = refused.ask(upgrade());
     assert_eq!((answer.status, answer.field("connection")), (503, Some("close")));
     assert!((2..=10).contains(&answer.retry_after()));
-    assert!(refused.rest().is_empty());
+    let end = std::io::Read::read(&mut refused.stream, &mut [0; 1]);
+    assert_eq!(end.expect("a reset could overtake the answer"), 0);
     edge.events.wait("connections", 1);
 
     held.pop();
@@ -130,7 +131,11 @@ fn refusals_are_bounded() {
     let answered = clients.iter_mut().filter_map(Client::try_answer).filter(|answer| answer.status == 503).count();
     assert!((64..200).contains(&answered), "{answered} of 200 were answered");
     drop(clients);
-    assert_eq!(edge.ask(upgrade()).status, 503, "and there is room for answers again");
+    // The clients have gone, so there is room for answers again.
+    let began = Instant::now();
+    while edge.client().try_answer().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
 }
 
 /// L01 for HTTP: 100 header fields are read, 101 are not; 16 KiB of head are the most.

@@ -107,6 +107,7 @@ impl Edge {
         let parts = ServerParts {
             readiness: Arc::clone(&readiness),
             sockets: Arc::clone(&sink) as Arc<dyn Sockets>,
+            credentials: Default::default(),
             origin: Arc::new(|origin, host| {
                 origin.is_none_or(|origin| Some(origin) == host.map(|host| format!("https://{host}")).as_deref())
             }),
@@ -131,6 +132,11 @@ impl Edge {
     /// The next socket that was handed over.
     pub(crate) fn socket(&self) -> Socket {
         self.sockets.recv_timeout(PATIENCE).expect("no socket was handed over")
+    }
+
+    /// A socket that was handed over, if there is one soon.
+    pub(crate) fn try_socket(&self) -> Option<Socket> {
+        self.sockets.recv_timeout(Duration::from_millis(10)).ok()
     }
 
     /// Guards report nothing when they are dropped, so the counts have to be looked at.

@@ -152,6 +152,10 @@ impl State {
 
     /// An error that passes by itself. Logged at most every two seconds: each lost broker brings several.
     pub(super) fn note(&self, role: Role, code: Option<RDKafkaErrorCode>, text: &str) {
+        // Asked for with enable.partition.eof: an event, not an error.
+        if code == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         let mut warned = lock(&self.warned);
         if warned.is_none_or(|at| at.elapsed() > Duration::from_secs(2)) {
             *warned = Some(Instant::now());

@@ -1,0 +1,34 @@
+//! Refusals that leave the session open, for who asked for it with `CONNECT x-errors:soft` (`stomp.md` §7).
+
+use stomp_proto::Text;
+
+use super::Connection;
+use crate::{context::Context, disconnect::Ending, frames::error_message};
+
+impl Connection {
+    /// A refusal as a MESSAGE on `/user/queue/errors`, for a session that asked for it. Returns whether it was.
+    pub(super) fn soft_error(
+        &mut self,
+        ending: Ending,
+        destination: Option<&str>,
+        receipt: Option<&Text>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let facts = ending.facts();
+        let (Some((text, code)), true) = (facts.error, self.soft_errors && ending.may_be_soft()) else { return false };
+        let Some((shape, number)) = self.subscriptions.next_error() else { return false };
+        let (code, retry) = (code.to_string(), facts.retry_after.map(|seconds| seconds.to_string()));
+        let optional = [
+            ("receipt-id", receipt.map(Text::as_str)),
+            ("x-destination", destination),
+            ("retry-after", retry.as_deref()),
+        ];
+        let mut headers = vec![("x-error-code", code.as_str()), ("x-error", facts.label)];
+        headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        let id = format!("error-{number}");
+        let frame = error_message(&shape, &id, &headers, text);
+        self.outbound.push(frame);
+        cx.metrics.stomp.soft_errors.of(ending).inc();
+        true
+    }
+}
