@@ -66,6 +66,22 @@ fn idempotency_hash_is_as_documented() {
     assert_ne!(idempotency_hash("ab", "c", "k"), idempotency_hash("a", "bc", "k"));
 }
 
+/// Written by `examples/produce.py` for the room "Küche", the uuid aside; it found partition 6 of 12.
+#[test]
+fn a_foreign_producers_record_is_read() {
+    const VALUE: &str = "0a10000102030405060708090a0b0c0d0e0f1149670143881ebfc81a064bc3bc6368652205726f626f742a18746578\
+        742f706c61696e3b636861727365743d7574662d3832080a03782d611201313a0c477574656e204d6f7267656e42026b314a0a70726f64\
+        7563652e7079";
+    let value: Vec<u8> =
+        (0..VALUE.len()).step_by(2).map(|i| u8::from_str_radix(&VALUE[i..i + 2], 16).unwrap()).collect();
+    let message = decode(value.clone().into(), "Küche".as_bytes()).unwrap();
+    assert_eq!(message.body, "Guten Morgen");
+    assert_eq!((message.sender.as_str(), message.idempotency_key.as_str()), ("robot", "k1"));
+    assert_eq!(message.idempotency_hash, idempotency_hash("Küche", "robot", "k1"));
+    assert_eq!(encode_by_hand(&message), value);
+    assert_eq!(chat_proto::partition_of("Küche".as_bytes(), 12), 6);
+}
+
 #[test]
 fn the_body_is_a_slice_of_the_record() {
     let value = Bytes::from(sample().encode_to_vec());

@@ -8,6 +8,7 @@ mod contract;
 mod harness;
 #[path = "log_contract/kafka_alone.rs"]
 mod kafka_alone;
+mod kit;
 #[path = "log_contract/local_kafka.rs"]
 mod local_kafka;
 #[path = "log_contract/producer.rs"]
@@ -15,7 +16,7 @@ mod producer;
 
 use std::sync::Arc;
 
-use klatsch_edge::log::{Log, Reports, embedded::EmbeddedLog, memory::MemoryLog};
+use klatsch_edge::log::{Reports, embedded::EmbeddedLog, memory::MemoryLog};
 
 use harness::{Twin, publish_bulk};
 use local_kafka::LocalKafka;

@@ -111,7 +111,8 @@ impl KafkaLog {
         }
         state.connected.store(true, Relaxed);
 
-        let producer = Producer::open(&settings, Arc::clone(&state), reports, embedded).map_err(unusable)?;
+        let producer =
+            Producer::open(&settings, Arc::clone(&state), Arc::clone(&reports), embedded).map_err(unusable)?;
         match producer.warm() {
             Ok(true) => {}
             Ok(false) => tracing::warn!("no producer id yet; the first SENDs will wait for it"),
@@ -128,6 +129,7 @@ impl KafkaLog {
             producer: Arc::clone(&producer),
             scanners: Arc::clone(&scanners),
             feeds: Arc::clone(&feeds),
+            reports,
         };
         let _keeper = keeper.start().map_err(|e| OpenError::Settings(format!("cannot start a thread: {e}")))?;
         Ok(Self { _keeper, settings, state, observer, producer, scanners, feeds })

@@ -82,6 +82,9 @@ pub enum Reason {
 pub trait Reports: Send + Sync + 'static {
     /// `ticket`'s record has met `outcome`. Called exactly once for each record that [`Log::publish`] accepted.
     fn settled(&self, ticket: Ticket, outcome: Outcome);
+
+    /// A thread of the log has panicked: the log does not work any more, and the process is to end.
+    fn thread_died(&self, _name: &'static str) {}
 }
 
 /// A record read from the log. Borrowed from the log's buffer: copy what is to be kept.

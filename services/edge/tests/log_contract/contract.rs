@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use klatsch_edge::log::{Budget, Log, Outcome, ReadRecord, Reason, Reports, ScanEnd, Start};
 
-use crate::harness::{Collected, Event, LIMIT, Reading, Twin, record, ticket};
+use crate::harness::{Check, Collected, Event, LIMIT, Reading, Twin, record, ticket};
 
 const AMPLE: Budget = Budget { records: 1_000_000, bytes: 1 << 30, time: LIMIT };
 
 /// Every check, each on a log of its own.
 pub(crate) fn keeps<T: Twin>(twin: &T) {
-    let checks: [(&str, fn(&T)); 7] = [
+    let checks: [Check<T>; 7] = [
         ("order, octets and offsets", order_octets_offsets),
         ("the end of a partition, and what comes after", end_of_partition),
         ("giving up a wait loses nothing", cancelled_waits),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use klatsch_edge::log::{Feed, FeedEvent, Log, LogError, NewRecord, Outcome, Reports, Start, Ticket};
+use klatsch_edge::log::{Budget, Feed, FeedEvent, Log, LogError, NewRecord, Outcome, Reports, Start, Ticket};
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
@@ -15,6 +15,9 @@ use tokio::runtime::Runtime;
 
 /// The longest that anything here may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A check and its name.
+pub(crate) type Check<T> = (&'static str, fn(&T));
 
 /// How to open and to trouble one of the three.
 pub(crate) trait Twin {
@@ -199,4 +202,10 @@ pub(crate) fn measure<T: Twin>(twin: &T, name: &str) {
     }
     let each = began.elapsed().as_nanos() / N as u128;
     println!("{name}: {N} records read in {:?}, {each} ns each", began.elapsed());
+    for time in ["first", "second"] {
+        let (mut found, began) = (0, Instant::now());
+        let budget = Budget { records: 1000, bytes: 1 << 20, time: LIMIT };
+        log.scan(3, 20_000, budget, &mut |_| found += 1).unwrap();
+        println!("{name}: {time} look back over {found} records in {:?}", began.elapsed());
+    }
 }

@@ -9,15 +9,14 @@ use klatsch_edge::log::{
     Log, Outcome, Reason, Reports, Start,
     kafka::{KafkaLog, KafkaSettings, OpenError},
 };
-use rdkafka::admin::{AdminOptions, NewPartitions, NewTopic, TopicReplication};
 
 use crate::{
-    harness::{Collected, Event, LIMIT, Reading, publish_bulk, record, ticket},
-    local_kafka::{LocalKafka, block_on},
+    harness::{Check, Collected, Event, Reading, publish_bulk, record, ticket},
+    local_kafka::LocalKafka,
 };
 
 pub(crate) fn keeps(kafka: &LocalKafka) {
-    let checks: [(&str, fn(&LocalKafka)); 7] = [
+    let checks: [Check<LocalKafka>; 7] = [
         ("append time", append_time),
         ("sizes", sizes),
         ("the topic is created as wanted", created_as_wanted),
@@ -64,18 +63,19 @@ fn created_as_wanted(kafka: &LocalKafka) {
     let (_log, _) = opened(kafka, settings.clone());
     // Opened again, checked this time, by an edge that may not create.
     let (_log, _) = opened(kafka, KafkaSettings { create_topic: false, ..settings.clone() });
-    let described = kafka.run(&["topic", "--describe", "--topic", &settings.topic]).unwrap();
-    for wanted in [
-        "PartitionCount: 5",
-        "ReplicationFactor: 1",
-        "min.insync.replicas=1",
-        "cleanup.policy=delete",
-        "message.timestamp.type=LogAppendTime",
-        "max.message.bytes=100000",
-        "retention.ms=604800000",
-        "unclean.leader.election.enable=false",
+    assert_eq!(kafka.shape(&settings.topic), (5, 1));
+    let found = kafka.configuration(&settings.topic);
+    for (key, wanted) in [
+        ("min.insync.replicas", "1"),
+        ("cleanup.policy", "delete"),
+        ("compression.type", "producer"),
+        ("message.timestamp.type", "LogAppendTime"),
+        ("max.message.bytes", "100000"),
+        ("retention.ms", "604800000"),
+        ("segment.ms", "3600000"),
+        ("unclean.leader.election.enable", "false"),
     ] {
-        assert!(described.contains(wanted), "{wanted}: {described}");
+        assert_eq!(found[key], wanted, "{key}");
     }
 }
 
@@ -94,13 +94,8 @@ fn refusals(kafka: &LocalKafka) {
 
     // Everything wrong at once: one line each.
     let settings = closed(3);
-    let bad = NewTopic::new(&settings.topic, 2, TopicReplication::Fixed(1))
-        .set("max.message.bytes", "50000")
-        .set("message.timestamp.type", "CreateTime")
-        .set("cleanup.policy", "compact");
-    for result in block_on(kafka.admin().create_topics([&bad], &AdminOptions::new())).unwrap() {
-        result.unwrap();
-    }
+    let bad = [("max.message.bytes", "50000"), ("message.timestamp.type", "CreateTime"), ("cleanup.policy", "compact")];
+    kafka.create(&settings.topic, 2, &bad);
     let text = refused(KafkaSettings { replication_factor: Some(3), min_isr: Some(2), ..settings.clone() });
     for (line, wanted) in text.lines().zip([
         "--alter --topic",
@@ -114,12 +109,11 @@ fn refusals(kafka: &LocalKafka) {
     }
     assert_eq!(text.lines().count(), 6, "{text}");
 
-    // The commands do help.
-    for option in ["max.message.bytes=100000", "message.timestamp.type=LogAppendTime", "cleanup.policy=delete"] {
-        let alter = ["tool", "configs", "--alter", "--entity-type", "topics", "--entity-name"];
-        kafka.run(&[&alter[..], &[&settings.topic, "--add-config", option]].concat()).unwrap();
-    }
-    kafka.run(&["topic", "--alter", "--topic", &settings.topic, "--partitions", "3"]).unwrap();
+    // What the lines ask for is enough.
+    let good =
+        [("max.message.bytes", "100000"), ("message.timestamp.type", "LogAppendTime"), ("cleanup.policy", "delete")];
+    kafka.configure(&settings.topic, &good);
+    kafka.grow(&settings.topic, 3);
     let (_log, _) = opened(kafka, settings);
 
     let settings = KafkaSettings { properties: vec![("acks".into(), "1".into())], ..kafka.settings(1) };
@@ -140,10 +134,7 @@ fn growth(kafka: &LocalKafka) {
     let mut reading = Reading::new(log.feed(Start::Now));
     reading.until("the ends", |events| events.len() == 3);
 
-    let more = NewPartitions::new(&settings.topic, 3);
-    for result in block_on(kafka.admin().create_partitions([&more], &AdminOptions::new())).unwrap() {
-        result.unwrap();
-    }
+    kafka.grow(&settings.topic, 3);
     // Another edge, which knows the third partition from the start, writes before this one has noticed it.
     let (other, reports) = opened(kafka, KafkaSettings { partitions: 3, ..settings });
     for i in 0..10 {
@@ -165,14 +156,7 @@ fn replaced(kafka: &LocalKafka) {
     let mut reading = Reading::new(log.feed(Start::Now));
     reading.until("the end", |events| events.contains(&Event::End { partition: 0, offset: 20 }));
 
-    for result in block_on(kafka.admin().delete_topics(&[&settings.topic], &AdminOptions::new())).unwrap() {
-        result.unwrap();
-    }
-    // Deleting takes a moment: until then the old topic would be found, or be in the way.
-    let began = Instant::now();
-    while kafka.run(&["topic", "--list"]).unwrap().lines().any(|line| line == settings.topic) {
-        assert!(began.elapsed() < LIMIT);
-    }
+    kafka.delete(&settings.topic);
     let (other, reports) = opened(kafka, settings);
     other.publish(record(0, b"room", b"new"), ticket(0)).unwrap();
     reports.wait_for(1);

@@ -1,12 +1,12 @@
-//! A real Kafka of our own, on loopback.
+//! The third twin: a topic of its own, for each check, in a real Kafka.
 
 use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use klatsch_edge::log::{
@@ -14,62 +14,33 @@ use klatsch_edge::log::{
     kafka::{KafkaLog, KafkaSettings},
 };
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions},
+    Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier},
     client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer as _},
 };
 
-use crate::harness::{self, Collected, Twin};
-
-const TOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/local/kafka-local");
+use crate::{
+    harness::{self, Collected, LIMIT, Twin},
+    kit::{self, kafka::Kafka},
+};
 
 /// One broker; stopped when dropped, so also when a check panics.
 pub(crate) struct LocalKafka {
-    tool: PathBuf,
-    state: tempfile::TempDir,
-    pub(crate) brokers: String,
+    kafka: Kafka,
     topics: AtomicUsize,
 }
 
 impl LocalKafka {
-    /// `None`, and a line that says so, where Java or Maven is missing; with CI=true that is a failure.
+    /// `None`, and a line that says so, where Java or Kafka's jars cannot be had; with CI=true that is a failure.
     pub(crate) fn start() -> Option<Self> {
-        let tool = std::env::var_os("KLATSCH_KAFKA_LOCAL").map_or_else(|| TOOL.into(), PathBuf::from);
-        let state = tempfile::tempdir().unwrap();
-        let mut kafka = Self { tool, state, brokers: String::new(), topics: AtomicUsize::new(0) };
-        if let Err(why) = kafka.run(&["jars"]) {
-            assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true"), "no local Kafka: {why}");
-            println!("SKIPPED: the contract of the Kafka log, and all that Kafka alone must show: {why}");
-            return None;
-        }
-        kafka.run(&["up", "1"]).unwrap();
-        kafka.brokers = kafka.run(&["boot"]).unwrap().trim().to_owned();
-        Some(kafka)
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.tool);
-        command.env("KLATSCH_KAFKA_STATE", self.state.path().join("kafka")).env("KLATSCH_KAFKA_PORT", "21092");
-        command.stdin(Stdio::null());
-        command
-    }
-
-    pub(crate) fn run(&self, arguments: &[&str]) -> Result<String, String> {
-        if !Path::new(&self.tool).exists() {
-            return Err(format!("{} does not exist", self.tool.display()));
-        }
-        let output = self.command().args(arguments).output().map_err(|e| e.to_string())?;
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-        }
+        kit::require_kafka().then(|| Self { kafka: Kafka::start(1), topics: AtomicUsize::new(0) })
     }
 
     /// Settings for a topic that nobody else uses.
     pub(crate) fn settings(&self, partitions: i32) -> KafkaSettings {
         KafkaSettings {
-            brokers: self.brokers.clone(),
+            brokers: self.kafka.bootstrap(),
             topic: format!("contract-{}", self.topics.fetch_add(1, Relaxed)),
             partitions,
             replication_factor: None,
@@ -85,16 +56,48 @@ impl LocalKafka {
         KafkaLog::open(settings, reports, &|| false).unwrap()
     }
 
-    pub(crate) fn admin(&self) -> AdminClient<DefaultClientContext> {
-        ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap()
+    /// A topic that no edge has made.
+    pub(crate) fn create(&self, topic: &str, partitions: i32, configuration: &[(&str, &str)]) {
+        self.kafka.create_topic(topic, partitions, &HashMap::from_iter(configuration.iter().copied()));
     }
-}
 
-impl Drop for LocalKafka {
-    fn drop(&mut self) {
-        if let Err(why) = self.run(&["down"]) {
-            println!("cannot stop the local Kafka: {why}");
+    pub(crate) fn configuration(&self, topic: &str) -> HashMap<String, String> {
+        self.kafka.topic_settings(topic)
+    }
+
+    pub(crate) fn configure(&self, topic: &str, configuration: &[(&str, &str)]) {
+        let mut change = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        for (key, value) in configuration {
+            change = change.set(key, value);
         }
+        block_on(self.admin().alter_configs([&change], &AdminOptions::new())).unwrap().remove(0).unwrap();
+    }
+
+    pub(crate) fn grow(&self, topic: &str, partitions: usize) {
+        let more = NewPartitions::new(topic, partitions);
+        block_on(self.admin().create_partitions([&more], &AdminOptions::new())).unwrap().remove(0).unwrap();
+    }
+
+    /// Returns when the broker knows the topic no more.
+    pub(crate) fn delete(&self, topic: &str) {
+        block_on(self.admin().delete_topics(&[topic], &AdminOptions::new())).unwrap().remove(0).unwrap();
+        let client: BaseConsumer = self.kafka.client().create().unwrap();
+        kit::eventually("the topic goes", LIMIT, || {
+            let metadata = client.fetch_metadata(None, Duration::from_secs(5)).ok()?;
+            metadata.topics().iter().all(|known| known.name() != topic).then_some(())
+        });
+    }
+
+    /// Partitions and replicas of the first.
+    pub(crate) fn shape(&self, topic: &str) -> (usize, usize) {
+        let client: BaseConsumer = self.kafka.client().create().unwrap();
+        let metadata = client.fetch_metadata(Some(topic), Duration::from_secs(5)).unwrap();
+        let partitions = metadata.topics()[0].partitions();
+        (partitions.len(), partitions[0].replicas().len())
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.kafka.client().create().unwrap()
     }
 }
 
@@ -120,6 +123,6 @@ impl Twin for LocalKafka {
     }
 }
 
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }

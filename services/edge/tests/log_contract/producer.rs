@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use klatsch_edge::log::{
-    Log, Outcome, Reason, Reports,
+    Log, Outcome, Reason, Reports, Ticket,
+    embedded::EmbeddedLog,
     kafka::{KafkaLog, KafkaSettings},
 };
 use rdkafka::{
@@ -72,6 +73,28 @@ fn without_a_broker_records_time_out() {
     log.publish(record(0, b"room", b"v"), ticket(1)).unwrap();
     assert!(matches!(reports.wait_for(2).remove(1).1, Outcome::Stored { .. }));
     assert!(log.health().connected);
+}
+
+/// A panic in a report must not leave an edge that waits for reports for ever.
+#[test]
+fn a_dead_producer_thread_is_told() {
+    #[derive(Default)]
+    struct Panics(std::sync::atomic::AtomicBool);
+    impl Reports for Panics {
+        fn settled(&self, _: Ticket, _: Outcome) {
+            panic!("a report that panics, as the test wants it");
+        }
+        fn thread_died(&self, name: &'static str) {
+            self.0.store(name == "producer", std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+    let reports = Arc::new(Panics::default());
+    let log = EmbeddedLog::open(1, Arc::clone(&reports) as Arc<dyn Reports>).unwrap();
+    log.publish(record(0, b"room", b"v"), ticket(0)).unwrap();
+    let began = Instant::now();
+    while !reports.0.load(std::sync::atomic::Ordering::SeqCst) {
+        assert!(began.elapsed() < LIMIT);
+    }
 }
 
 /// Promise 5: what does not settle within the time given to `flush` is purged, and every record is reported.

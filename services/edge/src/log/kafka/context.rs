@@ -15,9 +15,25 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
+use super::super::Reports;
+
 /// Locks; a panic elsewhere does not make the data worse.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Raises the alarm when the thread that holds it panics.
+pub(super) struct Alarm<'a> {
+    pub(super) reports: &'a dyn Reports,
+    pub(super) name: &'static str,
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.reports.thread_died(self.name);
+        }
+    }
 }
 
 /// Which client speaks.
@@ -73,8 +89,8 @@ pub(super) struct RawStatistics {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Calls {
     pub(super) stop: bool,
-    /// A partition's offset was out of range: find out which.
-    pub(super) reset: bool,
+    /// So many partitions stopped because their offset was out of range: find out which.
+    pub(super) resets: usize,
     pub(super) look: bool,
     /// The producer has met an error: see whether it is beyond repair.
     pub(super) producer: bool,
@@ -87,6 +103,11 @@ impl State {
     pub(super) fn call(&self, ask: impl FnOnce(&mut Calls)) {
         ask(&mut lock(&self.calls));
         self.called.notify_all();
+    }
+
+    /// The log is being closed: nobody waits for anything longer than he must.
+    pub(super) fn is_stopping(&self) -> bool {
+        lock(&self.calls).stop
     }
 
     /// Waits for a call, at most `timeout`, and takes it. `stop` stays set.

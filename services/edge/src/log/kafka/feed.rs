@@ -53,8 +53,8 @@ pub(super) struct FeedShared {
 pub(super) enum News {
     /// There are so many partitions now.
     Partitions(usize),
-    /// The offset that is read next does not exist any more (or not yet).
-    OutOfRange { partition: usize, seen: i64, low: i64 },
+    /// The offset `seen`, which is read next, does not exist any more (or not yet).
+    OutOfRange { partition: usize, seen: i64, resume_at: i64 },
 }
 
 enum Pending {
@@ -164,17 +164,17 @@ impl KafkaFeed {
                 self.pending.push_back(Pending::Partitions(n));
             }
             // If the position has moved since, the offset was in range after all, or has been repaired already.
-            News::OutOfRange { partition, seen, low }
+            News::OutOfRange { partition, seen, resume_at }
                 if self.positions.get(partition).is_some_and(|at| at.load(Relaxed) == seen) =>
             {
-                tracing::warn!(partition, lost_at = seen, resumed_at = low, "records are gone; reading on");
+                tracing::warn!(partition, lost_at = seen, resumed_at = resume_at, "records are gone; reading on");
                 // Not seek(): it fails on a partition that stopped with AutoOffsetReset.
                 change.add_partition(&self.topic, number(partition));
                 self.consumer.incremental_unassign(&change)?;
-                change.set_partition_offset(&self.topic, number(partition), Offset::Offset(low))?;
+                change.set_partition_offset(&self.topic, number(partition), Offset::Offset(resume_at))?;
                 self.consumer.incremental_assign(&change)?;
-                self.positions[partition].store(low, Relaxed);
-                self.pending.push_back(Pending::Gap { partition, resumed_at: low });
+                self.positions[partition].store(resume_at, Relaxed);
+                self.pending.push_back(Pending::Gap { partition, resumed_at: resume_at });
             }
             News::Partitions(_) | News::OutOfRange { .. } => {}
         }
@@ -233,7 +233,7 @@ impl Reader<'_> {
     fn note(&self, error: &KafkaError) {
         match error.rdkafka_error_code() {
             // It does not say which partition; the keeper compares all of them with their watermarks.
-            Some(Code::AutoOffsetReset) => self.state.call(|calls| calls.reset = true),
+            Some(Code::AutoOffsetReset) => self.state.call(|calls| calls.resets += 1),
             Some(
                 Code::TopicAuthorizationFailed
                 | Code::UnknownTopic

@@ -15,7 +15,8 @@ use rdkafka::{
 };
 
 use super::{
-    context::{Context, Fault, State, lock},
+    super::Reports,
+    context::{Alarm, Context, Fault, State, lock},
     feed::{FeedShared, News},
     producer::Producer,
     scan::Scanners,
@@ -69,6 +70,7 @@ pub(super) struct Keeper {
     pub(super) producer: Arc<Producer>,
     pub(super) scanners: Arc<Scanners>,
     pub(super) feeds: Arc<Mutex<Vec<Weak<FeedShared>>>>,
+    pub(super) reports: Arc<dyn Reports>,
 }
 
 /// Stops and joins the thread when dropped.
@@ -85,9 +87,11 @@ impl Keeper {
     }
 
     fn run(self) {
+        let _alarm = Alarm { reports: &*self.reports, name: "log-keeper" };
         let mut looked = Instant::now();
+        let mut stopped = Stopped::default();
         loop {
-            let healthy = self.state.connected.load(Relaxed) && !self.state.fatal.load(Relaxed);
+            let healthy = stopped.missing == 0 && self.state.connected.load(Relaxed) && !self.state.fatal.load(Relaxed);
             let interval = Duration::from_secs(if healthy { 10 } else { 1 });
             let calls = self.state.await_call(interval.saturating_sub(looked.elapsed()));
             if calls.stop {
@@ -100,17 +104,17 @@ impl Keeper {
                 }
             }
             // Errors come in bursts; brokers are not asked for each of them.
-            let now = calls.reset || calls.urgent;
+            let now = stopped.add(calls.resets) || calls.urgent;
             let soon = if calls.look { Duration::from_millis(500) } else { interval };
             if !now && looked.elapsed() < soon {
                 continue;
             }
-            self.look(calls.reset);
+            self.look(&mut stopped);
             looked = Instant::now();
         }
     }
 
-    fn look(&self, reset: bool) {
+    fn look(&self, stopped: &mut Stopped) {
         self.observer.serve();
         self.scanners.serve();
         let known = self.observer.partitions();
@@ -130,22 +134,75 @@ impl Keeper {
             }
         }
         let Ok(partitions) = known else { return };
-        let feeds: Vec<_> = lock(&self.feeds).iter().filter_map(Weak::upgrade).collect();
-        lock(&self.feeds).retain(|feed| feed.strong_count() > 0);
+        let mut feeds = Vec::new();
+        lock(&self.feeds).retain(|feed| feed.upgrade().map(|feed| feeds.push(feed)).is_some());
         for feed in feeds {
-            // Taken before the brokers are asked: a position below the high watermark cannot become one above it.
-            let positions: Vec<i64> = feed.positions().iter().map(|at| at.load(Relaxed)).collect();
-            if partitions > positions.len() {
-                feed.tell(News::Partitions(partitions));
+            self.compare(&feed, partitions, stopped);
+        }
+    }
+
+    /// Compares a reader's positions with the partitions as they are.
+    fn compare(&self, feed: &FeedShared, partitions: usize, stopped: &mut Stopped) {
+        // Taken before the brokers are asked: a position below the high watermark cannot become one above it.
+        let positions: Vec<i64> = feed.positions().iter().map(|at| at.load(Relaxed)).collect();
+        if partitions > positions.len() {
+            feed.tell(News::Partitions(partitions));
+        }
+        let (mut complete, mut found) = (true, 0);
+        for (partition, &seen) in positions.iter().enumerate() {
+            if self.state.is_stopping() {
+                return;
             }
+            let Ok((low, high)) = self.observer.watermarks(partition) else {
+                complete = false;
+                continue;
+            };
+            // Below the low watermark a reader that lags may still hold what it fetched before; only a partition
+            // that stopped has lost it.
+            if seen > high || (stopped.missing > 0 && seen < low) {
+                found += 1;
+                feed.tell(News::OutOfRange { partition, seen, resume_at: low });
+            }
+        }
+        // A partition stopped, and all offsets are in range by now: a replaced log that has grown in the meantime.
+        // Nobody can say which, so every partition that stands still is started again, and its gap is announced.
+        if stopped.missing > 0 && found == 0 && complete {
+            stopped.missing = 0;
             for (partition, seen) in positions.into_iter().enumerate() {
-                let Ok((low, high)) = self.observer.watermarks(partition) else { continue };
-                // Below the low watermark a reader that lags may still hold what it fetched before; only a partition
-                // that stopped has lost it.
-                if seen > high || (reset && seen < low) {
-                    feed.tell(News::OutOfRange { partition, seen, low });
-                }
+                feed.tell(News::OutOfRange { partition, seen, resume_at: seen });
             }
+        }
+        stopped.found(found);
+    }
+}
+
+/// Partitions that have stopped with their offset out of range. Each says so once, not by name, and perhaps later
+/// than a look at the watermarks has found it.
+#[derive(Default)]
+struct Stopped {
+    missing: usize,
+    /// Found before they have said so.
+    early: usize,
+    found_at: Option<Instant>,
+}
+
+impl Stopped {
+    /// So many more have stopped. Whether any of them is still to be found.
+    fn add(&mut self, resets: usize) -> bool {
+        if self.found_at.is_none_or(|at| at.elapsed() > Duration::from_secs(30)) {
+            self.early = 0;
+        }
+        let known = self.early.min(resets);
+        self.early -= known;
+        self.missing += resets - known;
+        resets > known
+    }
+
+    fn found(&mut self, found: usize) {
+        if found > 0 {
+            self.early += found.saturating_sub(self.missing);
+            self.missing = self.missing.saturating_sub(found);
+            self.found_at = Some(Instant::now());
         }
     }
 }
@@ -156,5 +213,23 @@ impl Drop for KeeperThread {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_found_early_is_not_looked_for_again() {
+        let mut stopped = Stopped::default();
+        assert!(stopped.add(1));
+        stopped.found(3);
+        assert!(!stopped.add(2));
+        assert!(stopped.add(2));
+        assert_eq!(stopped.missing, 2);
+        stopped.found(1);
+        assert!(!stopped.add(0));
+        assert_eq!(stopped.missing, 1);
     }
 }

@@ -17,7 +17,7 @@ use rdkafka::{
 
 use super::{
     super::{LogError, NewRecord, Outcome, Reason, Reports, Ticket},
-    context::{Context, Fault, Role, State, lock},
+    context::{Alarm, Context, Fault, Role, State, lock},
     in_flight::InFlight,
     settings::KafkaSettings,
 };
@@ -81,6 +81,7 @@ impl ProducerContext for Delivery {
     type DeliveryOpaque = Box<Sent>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
+        let _alarm = Alarm { reports: &*self.shared.reports, name: "producer" };
         let outcome = match result {
             Ok(message) => {
                 self.shared.state.connected.store(true, Relaxed);
@@ -215,7 +216,7 @@ impl Producer {
         }
         let delivery = client.context();
         let mut warm = lock(&delivery.warm);
-        while !*warm && Instant::now() < until {
+        while !*warm && Instant::now() < until && !self.shared.state.is_stopping() {
             if let Some((_, why)) = client.fatal_error() {
                 return Err(LogError(why));
             }

@@ -1,9 +1,11 @@
 //! What librdkafka is told, with the reason for each setting, and what the user may not change.
 
+use std::fmt;
+
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
 /// Where the log is and what the edge asks of it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct KafkaSettings {
     /// Bootstrap servers, `host:port[,host:port…]`.
     pub brokers: String,
@@ -23,6 +25,24 @@ pub struct KafkaSettings {
     pub instance: String,
     /// More librdkafka properties, applied over ours; see [`property_faults`].
     pub properties: Vec<(String, String)>,
+}
+
+/// Without the properties' values: passwords are among them.
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { brokers, topic, partitions, replication_factor, min_isr, max_message_bytes, .. } = self;
+        f.debug_struct("KafkaSettings")
+            .field("brokers", brokers)
+            .field("topic", topic)
+            .field("partitions", partitions)
+            .field("replication_factor", replication_factor)
+            .field("min_isr", min_isr)
+            .field("max_message_bytes", max_message_bytes)
+            .field("create_topic", &self.create_topic)
+            .field("instance", &self.instance)
+            .field("properties", &self.properties.iter().map(|(key, _)| key).collect::<Vec<_>>())
+            .finish()
+    }
 }
 
 /// Both clients.

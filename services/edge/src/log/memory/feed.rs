@@ -7,7 +7,7 @@ use super::{
     Kept, Partition, Shared,
 };
 
-/// A reader of a [`MemoryLog`].
+/// A reader of a [`MemoryLog`](super::MemoryLog).
 pub struct MemoryFeed {
     shared: Arc<Shared>,
     announced: usize,
