@@ -8,7 +8,7 @@ use std::{
 use stomp_proto::Headers;
 
 use crate::{
-    auth::UpgradeCredentials,
+    auth::{CredentialSettings, UpgradeCredentials},
     destination::Destinations,
     hub::Hub,
     log::{NewRecord, Reason, Ticket},
@@ -23,6 +23,8 @@ pub struct Settings {
     pub stomp: Arc<stomp_proto::Config>,
     /// The largest STOMP frame, in octets.
     pub stomp_frame_bytes: usize,
+    /// Where tokens may stand: none of these headers ever reaches a room.
+    pub credentials: CredentialSettings,
     /// Which destination is which room.
     pub destinations: Destinations,
     /// The pinned partition count.

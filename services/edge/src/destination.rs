@@ -11,9 +11,6 @@ use crate::disconnect::Ending;
 pub const TOPIC: &str = "/topic/";
 /// Where soft errors arrive (stomp.md P16, §7 "Soft errors").
 pub const ERRORS: &str = "/user/queue/errors";
-/// The longest room, in octets of UTF-8.
-pub const ROOM_MAX: usize = 200;
-
 /// The prefixes beside [`TOPIC`], each of the form `/…/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aliases {
@@ -78,11 +75,6 @@ impl Destinations {
     }
 }
 
-/// Whether `room` may be a record's key: 1–200 octets, no control characters, no blanks at the ends.
-pub fn room_is_valid(room: &str) -> bool {
-    (1..=ROOM_MAX).contains(&room.len()) && !room.chars().any(char::is_control) && room.trim() == room
-}
-
 /// Whether somebody who knows Spring's or RabbitMQ's patterns would mean more than one room (P10). `*` means a pattern
 /// wherever it stands (`price.*`, `room-*`), which also keeps rights such as `team-*` unambiguous; `?` and `#` only as a
 /// whole segment, since people do call rooms `C#`.
@@ -100,7 +92,7 @@ fn room_of<'a>(destination: &'a str, aliases: &[String]) -> Result<&'a str, Dest
         .ok_or(DestinationError::Unknown)?;
     if is_pattern(room) {
         Err(DestinationError::Pattern)
-    } else if room_is_valid(room) {
+    } else if chat_proto::room_is_valid(room).is_ok() {
         Ok(room)
     } else {
         Err(DestinationError::BadRoom)
@@ -206,11 +198,11 @@ mod tests {
     #[test]
     fn rooms_keep_to_the_grammar_and_nothing_is_percent_decoded() {
         let d = destinations();
-        let longest = "x".repeat(ROOM_MAX);
+        let longest = "x".repeat(chat_proto::room::MAX_ROOM);
         for room in ["a", "방", "a b", "%2F", "a%00b", ".", "/", &longest] {
             assert_eq!(d.send(&format!("/topic/{room}")), Ok(room));
         }
-        let too_long = "x".repeat(ROOM_MAX + 1);
+        let too_long = "x".repeat(chat_proto::room::MAX_ROOM + 1);
         let too_many_octets = "방".repeat(67);
         for room in ["", " a", "a ", "a\nb", "\ta", "a\u{7f}", "\u{85}x", "\u{3000}a", &too_long, &too_many_octets] {
             assert_eq!(d.send(&format!("/topic/{room}")), Err(DestinationError::BadRoom), "{room:?}");

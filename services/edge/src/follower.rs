@@ -248,3 +248,7 @@ fn decode(tail: &Tail, entry: &Entry, seq: Seq) -> Result<Message, RecordError> 
     let id = MessageId { partition: entry.partition, offset: entry.offset, check };
     Ok(Message { room: entry.room, seq, id, timestamp_ms: entry.timestamp_ms, content })
 }
+
+#[cfg(test)]
+#[path = "follower_tests.rs"]
+mod tests;

@@ -226,6 +226,7 @@ fn connection_settings(config: &Config) -> Settings {
     Settings {
         stomp: Arc::new(stomp),
         stomp_frame_bytes: config.max_frame(),
+        credentials: config.credentials.clone(),
         destinations: Destinations::new(&config.aliases),
         partitions: config.topic.partitions,
         instance: config.instance.clone(),

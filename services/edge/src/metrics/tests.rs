@@ -101,7 +101,7 @@ fn names_follow_the_conventions() {
         "klatsch_tail_bytes 0",
         "klatsch_send_ack_seconds_bucket{le=\"+Inf\"} 0",
         "klatsch_record_age_seconds_count 0",
-        "klatsch_ready{check=\"catch_up\"} 0",
+        "klatsch_ready{check=\"tail\"} 0",
         "klatsch_drain_seconds 0.0",
         "klatsch_build_info{version=",
         "process_open_fds ",

@@ -1,0 +1,151 @@
+//! What the follower promises to the workers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use bytes::Bytes;
+use chat_proto::{Outgoing, encode};
+use stomp_proto::SubscriptionHandle;
+
+use super::*;
+
+const NOW: Duration = Duration::from_secs(1);
+
+fn follower(workers: usize) -> Follower {
+    let bounds = Bounds { bytes: 1 << 30, age: Duration::from_secs(1 << 30) };
+    let mut follower = Follower::new(workers, 1, bounds, Arc::new(Metrics::new()));
+    follower.handle_feed(FeedEvent::Partitions(1));
+    follower
+}
+
+fn value(room: &str, number: u8, body: &[u8]) -> Bytes {
+    let uuid = [number; 16];
+    encode(&Outgoing { uuid, room, sender: "", content_type: "", headers: &[], body, idempotency_key: "", origin: "" })
+}
+
+fn append(follower: &mut Follower, room: &str, offset: i64, value: &[u8]) {
+    let room = room.as_bytes();
+    follower.handle_feed(FeedEvent::Record(ReadRecord { partition: 0, offset, timestamp_ms: offset, room, value }));
+}
+
+fn who(worker: usize) -> Subscriber {
+    let subscription = SubscriptionHandle { index: 0, generation: 0 };
+    Subscriber { worker, connection: 0, generation: 0, subscription }
+}
+
+fn subscribe(follower: &mut Follower, worker: usize, room: &'static str) {
+    let room = Bytes::from_static(room.as_bytes());
+    follower.handle_command(ToFollower::Subscribe { who: who(worker), room }, NOW);
+}
+
+/// Offsets, and where the subscription began, in the order in which a worker hears of them.
+fn heard(follower: &mut Follower, worker: usize) -> Vec<String> {
+    let mut heard = Vec::new();
+    for what in follower.poll_outbox(worker).into_iter().flatten() {
+        match what {
+            FromFollower::Batch(batch) => heard.extend(batch.iter().map(|message| message.id.offset.to_string())),
+            FromFollower::Subscribed { after, .. } => heard.push(format!("subscribed after {after}")),
+            FromFollower::Slice { messages, end, .. } => {
+                heard.extend(messages.iter().map(|message| format!("old {}", message.id.offset)));
+                heard.push(format!("end {end}"));
+            }
+            FromFollower::Forgotten { .. } => heard.push("forgotten".to_owned()),
+            FromFollower::Lost(_) => heard.push("lost".to_owned()),
+            FromFollower::Located { outcome, .. } => heard.push(format!("{outcome:?}")),
+        }
+    }
+    heard
+}
+
+#[test]
+fn u07_a_subscription_begins_at_one_point_of_the_sequence() {
+    let mut follower = follower(2);
+    append(&mut follower, "a", 0, &value("a", 0, b""));
+    subscribe(&mut follower, 0, "a");
+    append(&mut follower, "a", 1, &value("a", 1, b""));
+    append(&mut follower, "b", 2, &value("b", 2, b""));
+    subscribe(&mut follower, 0, "b");
+    append(&mut follower, "b", 3, &value("b", 3, b""));
+    assert_eq!(heard(&mut follower, 0), ["subscribed after 1", "1", "subscribed after 3", "3"]);
+    assert_eq!(heard(&mut follower, 1), [""; 0], "nobody there wants anything");
+}
+
+#[test]
+fn l07_a_cursor_reads_on_in_slices_and_then_is_at_the_end() {
+    let mut follower = follower(1);
+    subscribe(&mut follower, 0, "a");
+    heard(&mut follower, 0);
+    let body = vec![b'x'; 20 * 1024];
+    for number in 0..4 {
+        append(&mut follower, "a", number.into(), &value("a", number, &body));
+    }
+    heard(&mut follower, 0);
+    let room = follower.tail.find(b"a").unwrap();
+    let read = |follower: &mut Follower, after| {
+        follower.handle_command(ToFollower::Read { who: who(0), room, after }, NOW);
+        heard(follower, 0)
+    };
+    assert_eq!(read(&mut follower, 0), ["old 0", "old 1", "end false"]);
+    assert_eq!(read(&mut follower, 2), ["old 2", "old 3", "end true"]);
+    assert_eq!(read(&mut follower, 4), ["end true"]);
+    follower.handle_feed(FeedEvent::Gap { partition: 0, resumed_at: 100 });
+    assert_eq!(heard(&mut follower, 0), ["lost"]);
+    assert_eq!(read(&mut follower, 4), ["forgotten"], "p3: a gap is told, not skipped");
+}
+
+#[test]
+fn p1_an_unplaced_send_is_found_before_or_after_it_was_read() {
+    let mut follower = follower(1);
+    let locate = |number: u8| ToFollower::Locate {
+        ticket: Ticket::default(),
+        room: Bytes::from_static(b"a"),
+        uuid: [number; 16],
+    };
+    append(&mut follower, "a", 0, &value("a", 7, b""));
+    append(&mut follower, "a", 1, &value("a", 8, b""));
+    follower.handle_command(locate(7), NOW);
+    follower.handle_command(locate(9), NOW);
+    assert_eq!(heard(&mut follower, 0), ["Stored { partition: 0, offset: 0, timestamp_ms: 0 }"]);
+    append(&mut follower, "a", 2, &value("a", 9, b""));
+    assert_eq!(heard(&mut follower, 0), ["Stored { partition: 0, offset: 2, timestamp_ms: 2 }"]);
+    assert!(follower.unplaced.is_empty());
+}
+
+#[test]
+fn poison_is_counted_and_the_next_record_is_delivered() {
+    let mut follower = follower(1);
+    subscribe(&mut follower, 0, "a");
+    append(&mut follower, "a", 0, b"\xff\xff not a message");
+    append(&mut follower, "", 1, &value("a", 1, b""));
+    append(&mut follower, "a", 2, &value("b", 2, b""));
+    append(&mut follower, "a", 3, &value("a", 3, b""));
+    assert_eq!(heard(&mut follower, 0), ["subscribed after 0", "3"]);
+    let poison = &follower.metrics.log.poison;
+    for reason in [Poison::Decode, Poison::NoKey, Poison::RoomMismatch] {
+        assert_eq!(poison.of(reason).get(), 1, "{reason:?}");
+    }
+}
+
+#[test]
+fn a_record_in_another_partition_than_its_rooms_is_not_delivered() {
+    let bounds = Bounds { bytes: 1 << 20, age: Duration::from_secs(1 << 30) };
+    let mut follower = Follower::new(1, 12, bounds, Arc::new(Metrics::new()));
+    subscribe(&mut follower, 0, "a");
+    let right = partition_of(b"a", 12);
+    for partition in 0..12 {
+        let (room, value) = (&b"a"[..], value("a", 1, b""));
+        let record = ReadRecord { partition, offset: 5, timestamp_ms: 0, room, value: &value };
+        follower.handle_feed(FeedEvent::Record(record));
+    }
+    assert_eq!(heard(&mut follower, 0), ["subscribed after 0", "5"]);
+    assert_eq!(follower.metrics.log.poison.of(Poison::WrongPartition).get(), 11, "all but {right}");
+}
+
+#[test]
+fn p9_caught_up_means_every_partition() {
+    let mut follower = follower(1);
+    assert!(!follower.is_caught_up());
+    follower.handle_feed(FeedEvent::Partitions(2));
+    follower.handle_feed(FeedEvent::EndOfPartition { partition: 1, offset: 0 });
+    assert!(!follower.is_caught_up());
+    follower.handle_feed(FeedEvent::EndOfPartition { partition: 0, offset: 0 });
+    assert!(follower.is_caught_up());
+}
