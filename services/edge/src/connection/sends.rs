@@ -145,7 +145,7 @@ impl Connection {
     fn publish(&mut self, send: Send, commit: Option<u32>, cx: &mut Context<'_>) {
         let Ok(room) = cx.settings.destinations.send(&send.destination) else { return };
         let (uuid, user) = (cx.shell.message_uuid(), self.user());
-        let forwarded = |(name, _): &(&str, &str)| !cx.settings.credentials.is_credential(name);
+        let forwarded = |(name, _): &(&str, &str)| !cx.settings.credentials.is_credential(name.trim());
         let headers: Vec<(&str, &str)> = send.headers.iter().filter(forwarded).collect();
         let value = encode(&Outgoing {
             uuid,
