@@ -1,0 +1,202 @@
+//! The commands and their flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
+
+use crate::{payload::Payload, target::Target};
+
+/// Load for a STOMP server over WebSocket, with a check of every message.
+#[derive(Debug, Parser)]
+#[command(name = "klatsch-load", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 every promise held, 1 a promise broke, 2 it could not run.";
+
+const CHAT_HELP: &str = "\
+Clients connect, join their rooms (client i is in room i modulo R) and, once all are there, send by a timetable that nothing
+delays. Every MESSAGE is checked when it comes: nothing receipted is lost, nothing comes twice, a room has one order, RECEIPT
+and MESSAGE name the same message-id. Latencies count from the time at which a SEND was due. Ctrl-C ends a run early; it is
+still judged.
+
+Examples:
+  klatsch-load chat --url ws://127.0.0.1:8080/ws
+      100 clients in 10 rooms, 50 SENDs a second, 30 seconds
+  klatsch-load chat --url ws://127.0.0.1:8080/ws --url ws://127.0.0.1:8081/ws --connections 1000 --rooms 50 --rate 500
+      two edges, half of the clients on each; a client that is cut comes back on the other one
+  klatsch-load chat --url ws://127.0.0.1:15674/ws --login guest --passcode guest --stomp-host /
+      RabbitMQ
+  klatsch-load chat --url ws://127.0.0.1:8080/stomp --no-receipts --no-barrier --send-prefix /app/
+      a Spring server, whose simple broker sends no RECEIPT
+
+More than 1000 clients of one address: start the edge with --max-connections-per-address 0.
+
+Exit codes: 0 every promise held, 1 a promise broke (the first counter-example is printed), 2 it could not run.";
+
+const DUMP_HELP: &str = "\
+One line per record, partition by partition:
+  {\"partition\":0,\"offset\":7,\"timestamp\":1700000000000,\"key\":\"tea\",\"message_id\":\"0-7-1c291ca3\",
+   \"uuid\":\"0193…\",\"sender\":\"ann\",\"idempotency_key\":\"\",\"size\":238}
+A record that no edge could show has \"error\" instead of uuid, sender and idempotency_key.
+
+Exit codes: 0 the whole topic was read, 2 it could not be.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Clients chat in rooms; every message is checked
+    #[command(after_help = CHAT_HELP)]
+    Chat(Box<ChatSettings>),
+    /// Print a whole topic as JSON lines
+    #[command(after_help = DUMP_HELP)]
+    Dump(DumpSettings),
+}
+
+/// The settings of `chat`.
+#[derive(Debug, Clone, Args)]
+pub struct ChatSettings {
+    /// A server to connect to; repeatable, clients are spread over all of them
+    #[arg(long, required = true, value_name = "ws://HOST:PORT/PATH")]
+    pub url: Vec<Target>,
+
+    /// Clients in all
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=1_000_000))]
+    pub connections: u32,
+    /// Rooms; each client is in one
+    #[arg(long, default_value_t = 10, value_name = "R", value_parser = RangedU64ValueParser::<u32>::new().range(1..=1_000_000))]
+    pub rooms: u32,
+    /// SENDs a second, of all clients together; 0: clients only listen
+    #[arg(long, default_value_t = 50.0, value_name = "X", value_parser = rate)]
+    pub rate: f64,
+    /// How long to send
+    #[arg(long, default_value_t = 30, value_name = "S")]
+    pub seconds: u32,
+    /// Size of a SEND's body in octets
+    #[arg(long, default_value_t = 200, value_name = "OCTETS", value_parser = body())]
+    pub body: u32,
+    /// How many of the clients send [default: all]
+    #[arg(long, value_name = "N")]
+    pub senders: Option<u32>,
+
+    /// A token, sent as `Authorization: Bearer …` with CONNECT
+    #[arg(long, conflicts_with = "token_file", value_name = "TOKEN", help_heading = "Who")]
+    pub token: Option<String>,
+    /// Tokens, one a line, handed round the clients
+    #[arg(long, value_name = "FILE", help_heading = "Who")]
+    pub token_file: Option<PathBuf>,
+    /// CONNECT's login
+    #[arg(long, value_name = "NAME", help_heading = "Who")]
+    pub login: Option<String>,
+    /// CONNECT's passcode
+    #[arg(long, value_name = "TEXT", help_heading = "Who")]
+    pub passcode: Option<String>,
+
+    /// In front of a room's name in SUBSCRIBE and SEND
+    #[arg(long, default_value = "/topic/", value_name = "PREFIX", help_heading = "STOMP")]
+    pub destination_prefix: String,
+    /// In front of a room's name in SEND, where that differs
+    #[arg(long, value_name = "PREFIX", help_heading = "STOMP")]
+    pub send_prefix: Option<String>,
+    /// A room's name, before its number
+    #[arg(long, default_value = "load-", value_name = "TEXT", help_heading = "STOMP")]
+    pub room_prefix: String,
+    /// SEND without asking for a RECEIPT: only what somebody got is known to be stored
+    #[arg(long, help_heading = "STOMP")]
+    pub no_receipts: bool,
+    /// SUBSCRIBE without asking for a RECEIPT: a client counts as subscribed one second later
+    #[arg(long, help_heading = "STOMP")]
+    pub no_barrier: bool,
+    /// What to offer and to want, in milliseconds; 0: none
+    #[arg(long, default_value = "10000,10000", value_name = "SEND,RECEIVE", value_parser = heart_beat, help_heading = "STOMP")]
+    pub heart_beat: (u32, u32),
+    /// CONNECT's host [default: the URL's]
+    #[arg(long, value_name = "NAME", help_heading = "STOMP")]
+    pub stomp_host: Option<String>,
+    /// WebSocket subprotocols to offer; empty: none
+    #[arg(long, default_value = "v12.stomp, v11.stomp, v10.stomp", value_name = "LIST", help_heading = "STOMP")]
+    pub subprotocols: String,
+
+    /// Connections opened per second at the beginning
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=100_000), help_heading = "The run")]
+    pub ramp: u32,
+    /// A client that is cut stays away
+    #[arg(long, help_heading = "The run")]
+    pub no_reconnect: bool,
+    /// Threads of the generator [default: 2, or 1 where there is one processor]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=256), help_heading = "The run")]
+    pub threads: Option<usize>,
+    /// The result as one JSON object
+    #[arg(long, help_heading = "The run")]
+    pub json: bool,
+}
+
+/// The settings of `dump`.
+#[derive(Debug, Clone, Args)]
+pub struct DumpSettings {
+    /// Kafka's bootstrap brokers
+    #[arg(long, required = true, value_name = "HOST:PORT,…")]
+    pub kafka: String,
+    /// The topic
+    #[arg(long, default_value = "chat.events.v1", value_name = "NAME")]
+    pub topic: String,
+    /// A setting for librdkafka; repeatable
+    #[arg(long, value_name = "K=V", value_parser = property)]
+    pub kafka_property: Vec<(String, String)>,
+}
+
+impl ChatSettings {
+    /// How many clients send.
+    pub fn senders(&self) -> u32 {
+        self.senders.unwrap_or(self.connections).min(self.connections)
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.0..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("a number from 0 to 1000000".to_owned()),
+    }
+}
+
+fn body() -> RangedU64ValueParser<u32> {
+    RangedU64ValueParser::new().range(Payload::MAX_HEAD as u64..=1 << 24)
+}
+
+fn heart_beat(text: &str) -> Result<(u32, u32), String> {
+    let pair = text.split_once(',').and_then(|(send, receive)| Some((send.parse().ok()?, receive.parse().ok()?)));
+    pair.ok_or_else(|| "two numbers of milliseconds, such as 10000,10000".to_owned())
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+    pair.ok_or_else(|| "name=value".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn chat_takes_its_flags() {
+        let line = "klatsch-load chat --url ws://a/ws --url http://b:1 --rate 0.5 --heart-beat 0,5000 --senders 999";
+        let Command::Chat(chat) = Cli::try_parse_from(line.split(' ')).unwrap().command else { panic!("chat") };
+        assert_eq!((chat.url.len(), chat.rate, chat.heart_beat, chat.senders()), (2, 0.5, (0, 5000), 100));
+        for wrong in ["", "--url x", "--url ws://a --body 10", "--url ws://a --rate -1", "--url ws://a --heart-beat 1"]
+        {
+            let line = format!("klatsch-load chat {wrong}");
+            assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+        }
+    }
+}
