@@ -9,7 +9,7 @@ use kit::edge::Edge;
 use kit::wire::{Incoming, Wire, message};
 
 /// Long enough for a message that should not come to have come: the fence before it has been answered already.
-const NOTHING: Duration = Duration::from_millis(100);
+const NOTHING: Duration = Duration::from_millis(30);
 
 fn reader(edge: &Edge, version: &str, mode: &str, window: &str) -> Wire {
     let mut wire = Wire::connect_with(edge, &[("accept-version", version)]);
