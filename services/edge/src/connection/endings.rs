@@ -98,6 +98,7 @@ impl Connection {
             return;
         }
         let (ending, receipt) = (*ending, receipt.take());
+        self.leave_all(cx);
         if let Some(receipt) = receipt {
             self.session.receipt(&receipt, &[]);
         }

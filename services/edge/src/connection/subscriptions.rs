@@ -264,8 +264,14 @@ impl Connection {
         }
         let Some(subscription) = self.subscriptions.slots[handle.index as usize].take() else { return };
         let seat = match subscription.mode {
-            // Its answer will find nobody and be taken back then.
-            Mode::Joining(_) | Mode::Errors(_) => return,
+            // Its answer will find nobody and be taken back then; its RECEIPT is owed all the same (`stomp.md` R01).
+            Mode::Joining(joining) => {
+                if let Some(receipt) = joining.receipt {
+                    self.session.receipt(&receipt, &[]);
+                }
+                return;
+            }
+            Mode::Errors(_) => return,
             Mode::Live(seat) => seat,
             Mode::Behind { seat, .. } => {
                 self.subscriptions.behind -= 1;
