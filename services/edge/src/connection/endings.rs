@@ -196,8 +196,8 @@ impl Connection {
     pub fn deadline(&self, settings: &Settings) -> Option<Duration> {
         let stuck = self.outbound.stuck_since().map(|since| since + settings.stuck_timeout);
         let mut earliest = match &self.phase {
-            Phase::Dead { .. } => None,
-            Phase::Closing { until } => Some(*until),
+            Phase::Dead { .. } => return None,
+            Phase::Closing { until } => return Some(*until),
             Phase::Settling { until, .. } => Some(*until),
             _ => self.session.poll_timeout(),
         };
