@@ -91,6 +91,7 @@ impl<L: Log> Worker<L> {
     fn handle_control(&mut self, what: Control) {
         match what {
             Control::Drain { rate } => {
+                self.draining = true;
                 let all = self.slots.iter().map(|(slot, it)| (slot, it.connection.generation)).collect();
                 let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
                 self.drain = Some(Drain::new(all, rate, self.now, seed as u64));

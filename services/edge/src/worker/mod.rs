@@ -70,6 +70,8 @@ pub struct Worker<L> {
     ready: Vec<usize>,
     buffer: Vec<u8>,
     drain: Option<Drain>,
+    /// The drain has begun: who still comes was let in a moment before.
+    draining: bool,
     /// Change of what waits in all outbound queues, since the gauge was told.
     queued_bytes: i64,
 }
@@ -100,6 +102,7 @@ impl<L: Log> Worker<L> {
             ready: Vec::new(),
             buffer: vec![0; READ_BYTES],
             drain: None,
+            draining: false,
             queued_bytes: 0,
         }
     }
@@ -151,6 +154,9 @@ impl<L: Log> Worker<L> {
         entry.insert(Slot { socket: stream, connection, hung_up: false });
         if !socket.read_ahead.is_empty() {
             self.with(slot, |it, cx| it.handle_octets(&socket.read_ahead, cx));
+        }
+        if self.draining {
+            self.with(slot, Connection::drain);
         }
         self.touch(slot);
     }
