@@ -113,7 +113,10 @@ impl Edge {
             },
             LogChoice::Kafka { .. } => match KafkaLog::open(self.kafka_settings(), reports, &self.cancelled()) {
                 Ok(log) => self.run_on(log, polls),
-                Err(error) => start::refused(&error),
+                // A thread that ended meanwhile ends the process, whatever else is wrong.
+                Err(error) => {
+                    self.ends.try_recv().map_or_else(|_| start::refused(&error), |end| self.thread_died(&end))
+                }
             },
         }
     }

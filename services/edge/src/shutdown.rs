@@ -101,10 +101,15 @@ pub struct ThreadEnd {
     pub how: End,
 }
 
+/// An environment variable that names a supervised thread, which then panics as it starts. It is how a test sees that a
+/// dead thread is a dead process, and no setting: it is read here alone and `--help` does not know it.
+pub const TEST_PANIC: &str = "KLATSCH_TEST_PANIC";
+
 /// Starts the threads without which an edge is none, and hears of their end.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     ends: SyncSender<ThreadEnd>,
+    some_ended: Arc<AtomicBool>,
 }
 
 impl Supervisor {
@@ -112,7 +117,13 @@ impl Supervisor {
     pub fn new() -> (Self, Receiver<ThreadEnd>) {
         // One unexpected end is enough to act on, so reports beyond the bound may be lost.
         let (ends, reports) = sync_channel(256);
-        (Self { ends }, reports)
+        (Self { ends, some_ended: Arc::default() }, reports)
+    }
+
+    /// Whether any thread has ended: for whoever waits for something else than the reports.
+    pub fn some_ended(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let some_ended = Arc::clone(&self.some_ended);
+        move || some_ended.load(Ordering::Acquire)
     }
 
     /// Runs `body` on a thread of that name and reports its end, whatever the way.
@@ -123,9 +134,11 @@ impl Supervisor {
     where
         F: FnOnce() + Send + 'static,
     {
-        let guard = ThreadGuard { name: name.to_owned(), how: End::Returned, ends: self.ends.clone() };
+        let guard = self.guard(name);
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let mut guard = guard;
+            let asked = std::env::var_os(TEST_PANIC).is_some_and(|thread| thread == *guard.name);
+            let body = || if asked { panic!("{TEST_PANIC} asked for it") } else { body() };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
                 guard.how = End::Panicked(panic_message(panic.as_ref()));
             }
@@ -134,7 +147,8 @@ impl Supervisor {
 
     /// For a thread that somebody else starts: the value reports the end of its owner when it is dropped.
     pub fn guard(&self, name: &str) -> ThreadGuard {
-        ThreadGuard { name: name.to_owned(), how: End::Returned, ends: self.ends.clone() }
+        let (ends, some_ended) = (self.ends.clone(), Arc::clone(&self.some_ended));
+        ThreadGuard { name: name.to_owned(), how: End::Returned, ends, some_ended }
     }
 }
 
@@ -144,6 +158,7 @@ pub struct ThreadGuard {
     name: String,
     how: End,
     ends: SyncSender<ThreadEnd>,
+    some_ended: Arc<AtomicBool>,
 }
 
 impl Drop for ThreadGuard {
@@ -154,6 +169,7 @@ impl Drop for ThreadGuard {
         };
         // Nobody listens any more: the process is already on its way out.
         let _ = self.ends.try_send(ThreadEnd { name: std::mem::take(&mut self.name), how });
+        self.some_ended.store(true, Ordering::Release);
     }
 }
 

@@ -94,8 +94,8 @@ impl Edge {
 
     /// Whether waiting for Kafka has become pointless.
     pub(super) fn cancelled(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let shutdown = self.shutdown.clone();
-        move || shutdown.is_draining()
+        let (shutdown, some_ended) = (self.shutdown.clone(), self.supervisor.some_ended());
+        move || shutdown.is_draining() || some_ended()
     }
 
     pub(super) fn start_follower<L: Log>(&self, log: &L) -> io::Result<Arc<FollowerInbox>> {
