@@ -11,6 +11,7 @@ pub mod kafka;
 pub mod node;
 pub mod stomp;
 pub mod topic;
+pub mod websocket;
 pub mod wire;
 
 use std::io::{Read, Write};

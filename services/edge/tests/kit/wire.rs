@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::edge::Edge;
 use super::frame::{self, Frame};
+pub use super::websocket::{opcode, websocket};
 
 /// Nothing on loopback takes this long.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,14 +27,21 @@ pub enum Incoming {
     },
 }
 
-/// Which kinds of payload a WebSocket message may have, and what else the opcode field may say.
-pub mod opcode {
-    pub const CONTINUATION: u8 = 0;
-    pub const TEXT: u8 = 1;
-    pub const BINARY: u8 = 2;
-    pub const CLOSE: u8 = 8;
-    pub const PING: u8 = 9;
-    pub const PONG: u8 = 10;
+/// Where to connect to: an edge, or its address in a thread of its own.
+pub trait Listens {
+    fn listens(&self) -> &str;
+}
+
+impl Listens for Edge {
+    fn listens(&self) -> &str {
+        &self.listen
+    }
+}
+
+impl Listens for str {
+    fn listens(&self) -> &str {
+        self
+    }
 }
 
 pub struct Wire {
@@ -43,34 +51,15 @@ pub struct Wire {
     unread: Vec<u8>,
 }
 
-/// A masked WebSocket frame as clients send it.
-pub fn websocket(opcode: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
-    let mut out = vec![opcode | u8::from(fin) << 7];
-    match payload.len() {
-        length @ 0..126 => out.push(0x80 | length as u8),
-        length @ 126..65_536 => {
-            out.push(0x80 | 126);
-            out.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            out.push(0x80 | 127);
-            out.extend((length as u64).to_be_bytes());
-        }
-    }
-    out.extend([0; 4]);
-    out.extend(payload);
-    out
-}
-
 /// A STOMP frame in a text message.
 pub fn message(command: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     websocket(opcode::TEXT, true, frame::write(command, headers, body).as_bytes())
 }
 
 impl Wire {
-    /// Asks for the upgrade; `Err` is any status but 101.
-    pub fn ask(edge: &Edge, target: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
-        Self::ask_on(TcpStream::connect(&edge.listen).unwrap(), target, headers)
+    /// Asks for the upgrade; `Err` is any status but 101, and 0 when there was no answer.
+    pub fn ask(edge: &(impl Listens + ?Sized), target: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
+        Self::ask_on(TcpStream::connect(edge.listens()).unwrap(), target, headers)
     }
 
     pub fn ask_on(stream: TcpStream, target: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
@@ -78,7 +67,7 @@ impl Wire {
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         let mut wire = Self { stream, head: String::new(), unread: Vec::new() };
         let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        wire.raw(
+        let sent = wire.try_raw(
             format!(
                 "GET {target} HTTP/1.1\r\nHost: chat.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
@@ -90,7 +79,9 @@ impl Wire {
             if let Some(at) = wire.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
-            assert!(wire.read_more(deadline).is_none(), "no answer to the upgrade");
+            if !sent || wire.read_more(deadline).is_some() {
+                return Err(0);
+            }
         };
         wire.head = String::from_utf8(wire.unread.drain(..end).collect()).unwrap();
         match wire.head.split(' ').nth(1).unwrap().parse().unwrap() {
@@ -101,19 +92,19 @@ impl Wire {
 
     /// A WebSocket that has said nothing yet.
     #[track_caller]
-    pub fn open(edge: &Edge) -> Self {
+    pub fn open(edge: &(impl Listens + ?Sized)) -> Self {
         Self::ask(edge, "/ws", &[]).unwrap()
     }
 
     /// A session at STOMP 1.2 without heart-beats.
     #[track_caller]
-    pub fn connect(edge: &Edge) -> Self {
+    pub fn connect(edge: &(impl Listens + ?Sized)) -> Self {
         Self::connect_with(edge, &[("accept-version", "1.2")])
     }
 
     /// A session with these CONNECT headers.
     #[track_caller]
-    pub fn connect_with(edge: &Edge, headers: &[(&str, &str)]) -> Self {
+    pub fn connect_with(edge: &(impl Listens + ?Sized), headers: &[(&str, &str)]) -> Self {
         let mut wire = Self::open(edge);
         wire.say("CONNECT", headers, "");
         wire.expect("CONNECTED");
