@@ -26,12 +26,7 @@ pub struct Kafka {
 impl Kafka {
     /// Waits for its turn, then starts `nodes` (1 or 3) combined nodes on free ports; returns when all are ready.
     pub fn start(nodes: u16) -> Self {
-        let turn = File::create(std::env::temp_dir().join("klatsch-kafka-tests.lock")).unwrap();
-        eventually("another test's cluster ends", Duration::from_secs(600), || match turn.try_lock() {
-            Ok(()) => Some(()),
-            Err(TryLockError::WouldBlock) => None,
-            Err(TryLockError::Error(error)) => panic!("{error}"),
-        });
+        let turn = turn();
         for attempt in 1.. {
             let dir = tempfile::Builder::new().prefix("klatsch-kafka-").tempdir().unwrap();
             let kafka = Self { dir, port: free_ports(nodes), nodes, _turn: turn.try_clone().unwrap() };
@@ -170,9 +165,20 @@ impl Drop for Kafka {
     }
 }
 
+/// Waits until no other test, of this run or another, has brokers; the file is the right to have some.
+pub fn turn() -> File {
+    let turn = File::create(std::env::temp_dir().join("klatsch-kafka-tests.lock")).unwrap();
+    eventually("another test's brokers end", Duration::from_secs(600), || match turn.try_lock() {
+        Ok(()) => Some(()),
+        Err(TryLockError::WouldBlock) => None,
+        Err(TryLockError::Error(error)) => panic!("{error}"),
+    });
+    turn
+}
+
 /// A base such that all ports of that many nodes are free, below the ephemeral range: there an outgoing connection of
 /// anybody could hold one by the time a killed node wants it back.
-fn free_ports(nodes: u16) -> u16 {
+pub fn free_ports(nodes: u16) -> u16 {
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_micros();
     let bases = 20_000..32_000_u16;
     (0..200_u16)
