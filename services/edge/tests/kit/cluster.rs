@@ -44,10 +44,10 @@ impl Cluster {
         let mut command = Command::new(super::root().join("deploy/local/cluster"));
         command.args(args).env("KLATSCH_STATE", self.state()).env("KLATSCH_EDGE", env!("CARGO_BIN_EXE_klatsch-edge"));
         if self.url.is_empty() {
-            let brokers = kafka::free_ports(3);
-            // The load balancer, three edges and their admin listeners lie within 104 ports.
-            let edges = kafka::free_ports(12).max(brokers + 30);
-            command.env("KLATSCH_KAFKA_PORT", brokers.to_string()).env("KLATSCH_PORT", edges.to_string());
+            // The load balancer, its edges, their admin listeners.
+            let ours = [30].into_iter().chain(31..34).chain(131..134);
+            let base = kafka::free_base(kafka::ports(3).chain(ours));
+            command.env("KLATSCH_KAFKA_PORT", base.to_string()).env("KLATSCH_PORT", (base + 30).to_string());
         }
         let out = command.output().unwrap();
         if out.status.success() {

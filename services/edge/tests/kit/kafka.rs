@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -29,7 +29,7 @@ impl Kafka {
         let turn = turn();
         for attempt in 1.. {
             let dir = tempfile::Builder::new().prefix("klatsch-kafka-").tempdir().unwrap();
-            let kafka = Self { dir, port: free_ports(nodes), nodes, _turn: turn.try_clone().unwrap() };
+            let kafka = Self { dir, port: free_base(ports(nodes)), nodes, _turn: turn.try_clone().unwrap() };
             guard::kafka_started(&kafka.state());
             match kafka.run(&["up", &nodes.to_string()]) {
                 Ok(_) => return kafka,
@@ -176,15 +176,18 @@ pub fn turn() -> File {
     turn
 }
 
-/// A base such that all ports of that many nodes are free, below the ephemeral range: there an outgoing connection of
-/// anybody could hold one by the time a killed node wants it back.
-pub fn free_ports(nodes: u16) -> u16 {
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_micros();
+/// What `kafka-local` uses, relative to its first port.
+pub fn ports(nodes: u16) -> impl Iterator<Item = u16> + Clone {
+    (0..nodes).flat_map(|node| (0..3).map(move |port| 10 * node + port))
+}
+
+/// A base such that all these ports above it are free, below the ephemeral range: there an outgoing connection of anybody
+/// could hold one by the time a killed node wants it back.
+pub fn free_base(ports: impl Iterator<Item = u16> + Clone) -> u16 {
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_micros();
     let bases = 20_000..32_000_u16;
     (0..200_u16)
-        .map(|try_| bases.start + (u16::try_from(seed % 397).unwrap() + try_) * 30 % (bases.end - bases.start))
-        .find(|base| {
-            (0..nodes).all(|node| (0..3).all(|port| TcpListener::bind(("127.0.0.1", base + 10 * node + port)).is_ok()))
-        })
+        .map(|more| bases.start + (u16::try_from(seed % 397).unwrap() + more) * 30 % (bases.end - bases.start))
+        .find(|base| ports.clone().all(|port| TcpListener::bind(("127.0.0.1", base + port)).is_ok()))
         .expect("a free range of ports")
 }
