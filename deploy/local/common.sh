@@ -7,6 +7,9 @@
   me=$(basename "$0")
 }
 
+# Debian keeps servers, HAProxy among them, where only root looks.
+PATH=$PATH:/usr/sbin:/sbin
+
 say() { echo "$me: $*" >&2; }
 die() { say "$*"; exit 1; }
 

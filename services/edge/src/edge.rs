@@ -94,7 +94,8 @@ pub fn run(config: Config, shutdown: Shutdown) -> Exit {
 impl Edge {
     /// Opens the log that the settings ask for; the one place that knows which there are.
     fn open_log(self, polls: Vec<Poll>) -> Exit {
-        let reports: Arc<dyn Reports> = Arc::new(ReportsToWorkers(self.mail.clone()));
+        let reports: Arc<dyn Reports> =
+            Arc::new(ReportsToWorkers { workers: self.mail.clone(), supervisor: self.supervisor.clone() });
         let partitions = self.config.topic.partitions;
         match &self.config.log {
             LogChoice::Memory => self.run_on(MemoryLog::new(partitions, IN_FLIGHT, reports), polls),

@@ -16,6 +16,7 @@ use crate::{
     inbox::Inbox,
     log::{Outcome, Ticket},
     message::FromFollower,
+    shutdown::Supervisor,
     upgrade::Socket,
 };
 
@@ -103,14 +104,23 @@ impl Mailboxes {
 }
 
 /// Where the log's delivery reports go.
-pub struct ReportsToWorkers(pub Vec<Arc<Mailboxes>>);
+pub struct ReportsToWorkers {
+    /// Every worker, by number.
+    pub workers: Vec<Arc<Mailboxes>>,
+    /// Hears of a thread of the log that has died.
+    pub supervisor: Supervisor,
+}
 
 impl crate::log::Reports for ReportsToWorkers {
     fn settled(&self, ticket: Ticket, outcome: Outcome) {
-        let Some(worker) = self.0.get(ticket.worker as usize) else { return };
+        let Some(worker) = self.workers.get(ticket.worker as usize) else { return };
         // The bound is the producer's own, so this waits for a worker only if it is stuck, which ends the process.
         if worker.reports.push((ticket, outcome), Duration::from_secs(10)).is_err() {
             tracing::error!(event = "report_lost", worker = ticket.worker, "a worker takes no delivery reports");
         }
+    }
+
+    fn thread_died(&self, name: &'static str) {
+        drop(self.supervisor.guard(name));
     }
 }

@@ -7,17 +7,20 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 const SCRIPT: &str = r#"
-declare -A pids kafkas
+declare -A pids kafkas clusters
 while read -r what value; do
   case $what in
     +pid) pids[$value]=1 ;;
     -pid) unset "pids[$value]" ;;
     +kafka) kafkas[$value]=1 ;;
     -kafka) unset "kafkas[$value]" ;;
+    +cluster) clusters[$value]=1 ;;
+    -cluster) unset "clusters[$value]" ;;
   esac
 done
 for pid in "${!pids[@]}"; do kill -KILL "$pid"; done
-for state in "${!kafkas[@]}"; do KLATSCH_KAFKA_STATE=$state "$0" down; rm -rf "$(dirname "$state")"; done
+for state in "${!kafkas[@]}"; do KLATSCH_KAFKA_STATE=$state "$0/kafka-local" down; rm -rf "$(dirname "$state")"; done
+for state in "${!clusters[@]}"; do KLATSCH_STATE=$state "$0/cluster" down; rm -rf "$(dirname "$state")"; done
 "#;
 
 fn tell(line: &str) {
@@ -25,7 +28,7 @@ fn tell(line: &str) {
     let pipe = PIPE.get_or_init(|| {
         let shell = Command::new("setsid")
             .args(["bash", "-c", SCRIPT])
-            .arg(super::root().join("deploy/local/kafka-local"))
+            .arg(super::root().join("deploy/local"))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -46,12 +49,22 @@ pub fn process_ended(pid: u32) {
     tell(&format!("-pid {pid}"));
 }
 
-/// A cluster lives in this state directory, the only thing in its parent.
+/// Brokers live in this state directory, the only thing in its parent.
 pub fn kafka_started(state: &Path) {
     tell(&format!("+kafka {}", state.display()));
 }
 
-/// That cluster is down.
+/// Those brokers are down.
 pub fn kafka_ended(state: &Path) {
     tell(&format!("-kafka {}", state.display()));
+}
+
+/// `make cluster` lives in this state directory, the only thing in its parent.
+pub fn cluster_started(state: &Path) {
+    tell(&format!("+cluster {}", state.display()));
+}
+
+/// That cluster is down.
+pub fn cluster_ended(state: &Path) {
+    tell(&format!("-cluster {}", state.display()));
 }

@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -26,15 +26,10 @@ pub struct Kafka {
 impl Kafka {
     /// Waits for its turn, then starts `nodes` (1 or 3) combined nodes on free ports; returns when all are ready.
     pub fn start(nodes: u16) -> Self {
-        let turn = File::create(std::env::temp_dir().join("klatsch-kafka-tests.lock")).unwrap();
-        eventually("another test's cluster ends", Duration::from_secs(600), || match turn.try_lock() {
-            Ok(()) => Some(()),
-            Err(TryLockError::WouldBlock) => None,
-            Err(TryLockError::Error(error)) => panic!("{error}"),
-        });
+        let turn = turn();
         for attempt in 1.. {
             let dir = tempfile::Builder::new().prefix("klatsch-kafka-").tempdir().unwrap();
-            let kafka = Self { dir, port: free_ports(nodes), nodes, _turn: turn.try_clone().unwrap() };
+            let kafka = Self { dir, port: free_base(ports(nodes)), nodes, _turn: turn.try_clone().unwrap() };
             guard::kafka_started(&kafka.state());
             match kafka.run(&["up", &nodes.to_string()]) {
                 Ok(_) => return kafka,
@@ -170,15 +165,29 @@ impl Drop for Kafka {
     }
 }
 
-/// A base such that all ports of that many nodes are free, below the ephemeral range: there an outgoing connection of
-/// anybody could hold one by the time a killed node wants it back.
-fn free_ports(nodes: u16) -> u16 {
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_micros();
+/// Waits until no other test, of this run or another, has brokers; the file is the right to have some.
+pub fn turn() -> File {
+    let turn = File::create(std::env::temp_dir().join("klatsch-kafka-tests.lock")).unwrap();
+    eventually("another test's brokers end", Duration::from_secs(600), || match turn.try_lock() {
+        Ok(()) => Some(()),
+        Err(TryLockError::WouldBlock) => None,
+        Err(TryLockError::Error(error)) => panic!("{error}"),
+    });
+    turn
+}
+
+/// What `kafka-local` uses, relative to its first port.
+pub fn ports(nodes: u16) -> impl Iterator<Item = u16> + Clone {
+    (0..nodes).flat_map(|node| (0..3).map(move |port| 10 * node + port))
+}
+
+/// A base such that all these ports above it are free, below the ephemeral range: there an outgoing connection of anybody
+/// could hold one by the time a killed node wants it back.
+pub fn free_base(ports: impl Iterator<Item = u16> + Clone) -> u16 {
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_micros();
     let bases = 20_000..32_000_u16;
     (0..200_u16)
-        .map(|try_| bases.start + (u16::try_from(seed % 397).unwrap() + try_) * 30 % (bases.end - bases.start))
-        .find(|base| {
-            (0..nodes).all(|node| (0..3).all(|port| TcpListener::bind(("127.0.0.1", base + 10 * node + port)).is_ok()))
-        })
+        .map(|more| bases.start + (u16::try_from(seed % 397).unwrap() + more) * 30 % (bases.end - bases.start))
+        .find(|base| ports.clone().all(|port| TcpListener::bind(("127.0.0.1", base + port)).is_ok()))
         .expect("a free range of ports")
 }

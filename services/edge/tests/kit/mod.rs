@@ -4,6 +4,7 @@
 // Each test file uses a part of it.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+pub mod cluster;
 pub mod edge;
 pub mod frame;
 pub mod guard;
@@ -42,8 +43,9 @@ pub fn eventually<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Opti
 /// which would swallow it. Use: `if !require_tool("node") { return; }`
 #[must_use]
 pub fn require_tool(name: &str) -> bool {
-    let found =
-        std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(name).is_file()));
+    // Debian keeps servers, HAProxy among them, where only root looks.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|dir| dir.join(name).is_file());
     found || skip(&format!("no '{name}'; make tools says how to get it"))
 }
 
