@@ -43,7 +43,6 @@ fn l01_l02_sizes_of_a_frame() {
         ("F14 content-length overflow", head("SEND", &format!("{send}content-length:{}\n", "9".repeat(40)))),
         ("L01 body", format!("{}{}", head("SEND", send), "b".repeat(4097))),
     ] {
-        eprintln!("{what}");
         let mut wire = Wire::connect(&edge);
         wire.text(octets.as_bytes());
         let error = wire.refused("413", 1009);
@@ -235,8 +234,8 @@ fn l06_d05_rapid_connect_and_disconnect() {
         match round % 5 {
             0 => {} // a WebSocket and nothing else
             1 => drop(wire.expect("CONNECTED")),
-            2 => drop(wire.raw(&message("DISCONNECT", &[], ""))),
-            3 => drop(wire.raw(&websocket(opcode::CLOSE, true, &1000u16.to_be_bytes()))),
+            2 => wire.raw(&message("DISCONNECT", &[], "")),
+            3 => wire.raw(&websocket(opcode::CLOSE, true, &1000u16.to_be_bytes())),
             _ => {
                 wire.raw(&message("DISCONNECT", &[("receipt", "bye")], ""));
                 while !matches!(wire.next(), Incoming::Close(1000, _)) {}
