@@ -194,7 +194,7 @@ async fn settle(run: &Run, due: u64) {
             (last, since) = (now, Instant::now());
         }
         let backlog = run.checker.backlog();
-        if backlog == Backlog::default() && counters.sent.get() >= due {
+        if backlog == Backlog::default() && counters.sent.get() + counters.skipped.get() >= due {
             return;
         }
         // A SEND without answer has its own time.

@@ -126,6 +126,7 @@ impl Client {
         let now = crate::clock::now();
         while run.timetable.due(self.number, self.turn).is_some_and(|due| due <= now) {
             self.turn += 1;
+            run.counters.skipped.up();
         }
     }
 }
