@@ -69,6 +69,7 @@ impl Wire {
                 let text = format!("HTTP {}: {}", answer.status(), why.trim());
                 Err(Failure { retry_after: retry.map(Duration::from_secs), ..Failure::new(Reason::Refused, text) })
             }
+            Err(Error::Io(error)) => Err(unreachable(error)),
             Err(error) => Err(Failure::new(Reason::Upgrade, error.to_string())),
         }
     }
