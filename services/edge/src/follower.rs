@@ -12,8 +12,13 @@ use crate::{
     log::{FeedEvent, Outcome, ReadRecord, Ticket},
     message::{FromFollower, Message, Subscriber, ToFollower},
     metrics::{Metrics, Poison},
+    repeats::Repeats,
     tail::{After, Bounds, Entry, RoomId, Seq, Tail},
 };
+
+mod resume;
+
+use resume::Held;
 
 /// A subscription that catches up gets this much at a time, so that live messages of others are not delayed by it.
 const SLICE_BYTES: usize = 32 * 1024;
@@ -33,6 +38,8 @@ struct Wanted {
 /// The follower's state.
 pub struct Follower {
     tail: Tail,
+    repeats: Vec<Repeats>,
+    held: Vec<Held>,
     /// The pinned partition count that decides the partition of a room.
     partitions: i32,
     /// For each partition of the topic: whether everything that was there at the start has been read.
@@ -50,6 +57,8 @@ impl Follower {
     pub fn new(workers: usize, partitions: i32, bounds: Bounds, metrics: Arc<Metrics>) -> Self {
         Self {
             tail: Tail::new(bounds),
+            repeats: Vec::new(),
+            held: Vec::new(),
             partitions,
             caught_up: Vec::new(),
             outboxes: (0..workers).map(|_| Vec::new()).collect(),
@@ -64,7 +73,8 @@ impl Follower {
     pub fn handle_feed(&mut self, event: FeedEvent<'_>) {
         match event {
             FeedEvent::Record(record) => self.handle_record(&record),
-            FeedEvent::EndOfPartition { partition, .. } => {
+            FeedEvent::EndOfPartition { partition, offset } => {
+                self.tail.ends_at(partition, offset);
                 if let Some(done) = usize::try_from(partition).ok().and_then(|at| self.caught_up.get_mut(at)) {
                     *done = true;
                 }
@@ -73,21 +83,24 @@ impl Follower {
                 self.metrics.log.partitions.set(count.into());
                 self.caught_up.resize(usize::try_from(count).unwrap_or(0), false);
             }
-            FeedEvent::Gap { partition, .. } => self.handle_gap(partition),
+            FeedEvent::Gap { partition, resumed_at } => self.handle_gap(partition, resumed_at),
         }
     }
 
     /// Takes what a worker asks.
     pub fn handle_command(&mut self, command: ToFollower, now: Duration) {
         match command {
-            ToFollower::Subscribe { who, room } => {
-                let room = self.tail.join(&room, who.worker);
-                let after = self.tail.newest();
-                self.tell(who.worker, FromFollower::Subscribed { who, room, after });
-            }
+            ToFollower::Subscribe { who, room, from } => self.subscribe(who, room, from, now),
             ToFollower::Leave { worker, room } => self.tail.leave(room, worker),
             ToFollower::Read { who, room, after } => self.read(who, room, after),
             ToFollower::Locate { ticket, room, uuid } => self.locate(ticket, &room, uuid, now),
+        }
+    }
+
+    /// At the end of a round: whoever waited for this edge to catch up with the one before.
+    pub fn handle_round(&mut self, now: Duration) {
+        if !self.held.is_empty() {
+            self.look_at_held(now);
         }
     }
 
@@ -138,9 +151,14 @@ impl Follower {
             return;
         }
         self.first_ms = self.first_ms.or(Some(record.timestamp_ms));
-        let seq = self.tail.append(record);
+        let repeated = self.repeats(record);
+        let seq = self.tail.append(record, !repeated);
         if !self.unplaced.is_empty() {
             self.place(seq);
+        }
+        if repeated {
+            self.metrics.log.repeated.inc();
+            return;
         }
         let Some(entry) = self.tail.get(seq) else { return };
         let mut interested = self.tail.interested(entry.room).peekable();
@@ -161,11 +179,21 @@ impl Follower {
         }
     }
 
+    /// Whether the record repeats an earlier one. What cannot be read repeats nothing.
+    fn repeats(&mut self, record: &ReadRecord<'_>) -> bool {
+        let Some(peek) = chat_proto::peek(record.value) else { return false };
+        let at = usize::try_from(record.partition).unwrap_or(0);
+        if self.repeats.len() <= at {
+            self.repeats.resize_with(at + 1, Repeats::default);
+        }
+        self.repeats[at].note(&peek, record.timestamp_ms)
+    }
+
     /// Records of a partition are lost: nothing that was kept of it can be continued from.
-    fn handle_gap(&mut self, partition: i32) {
+    fn handle_gap(&mut self, partition: i32, resumed_at: i64) {
         self.metrics.log.gaps.inc();
         let partitions = self.partitions;
-        let lost = self.tail.forget_partition(|room| partition_of(room, partitions) == partition);
+        let lost = self.tail.forget_partition(partition, resumed_at, |room| partition_of(room, partitions) == partition);
         for worker in 0..self.outboxes.len() {
             let rooms: Vec<RoomId> =
                 lost.iter().copied().filter(|room| self.tail.interested(*room).any(|at| at == worker)).collect();
@@ -250,5 +278,4 @@ fn decode(tail: &Tail, entry: &Entry, seq: Seq) -> Result<Message, RecordError> 
 }
 
 #[cfg(test)]
-#[path = "follower_tests.rs"]
 mod tests;

@@ -1,6 +1,7 @@
 //! The shell around [`Follower`]: a thread of its own that owns the log's feed, the clock and the mailboxes.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -51,7 +52,7 @@ pub fn run<F: Feed>(
         .enable_all()
         .build()
         .map_err(|error| LogError(format!("the follower's runtime does not start: {error}")))?;
-    let mut shell = Shell { feed, follower, inbox, workers, origin: Instant::now(), taken: Vec::new() };
+    let mut shell = Shell { feed, follower, inbox, workers, origin: Instant::now(), taken: Vec::new(), waiting: VecDeque::new() };
     runtime.block_on(async {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -82,28 +83,28 @@ struct Shell<'a, F> {
     workers: &'a [Arc<Inbox<FromFollower>>],
     origin: Instant,
     taken: Vec<ToFollower>,
+    waiting: VecDeque<ToFollower>,
 }
 
 impl<F: Feed> Shell<'_, F> {
-    /// Waits for something, then handles commands and at most a millisecond of records, then hands over.
+    /// Waits for something, then handles commands and records for about a millisecond each, then hands over.
     async fn round(&mut self, tick: &mut tokio::time::Interval) -> Result<(), LogError> {
         let follower = &mut self.follower;
         let mut first = |event: FeedEvent<'_>| follower.handle_feed(event);
         let mut ticked = false;
-        tokio::select! {
-            biased;
-            () = self.inbox.notify.notified() => {}
-            _ = tick.tick() => ticked = true,
-            result = self.feed.wait(&mut first) => result?,
+        if self.waiting.is_empty() {
+            tokio::select! {
+                biased;
+                () = self.inbox.notify.notified() => {}
+                _ = tick.tick() => ticked = true,
+                result = self.feed.wait(&mut first) => result?,
+            }
         }
         let now = self.origin.elapsed();
         if ticked {
             self.follower.handle_tick(now);
         }
-        self.inbox.commands.take(&mut self.taken);
-        for command in self.taken.drain(..) {
-            self.follower.handle_command(command, now);
-        }
+        self.handle_commands(now);
         let begun = Instant::now();
         while begun.elapsed() < SLICE && !self.follower.batch_is_full() {
             let follower = &mut self.follower;
@@ -111,7 +112,23 @@ impl<F: Feed> Shell<'_, F> {
                 break;
             }
         }
+        self.follower.handle_round(now);
         self.hand_over()
+    }
+
+    /// In order; what a millisecond does not suffice for waits until new records have had their turn.
+    fn handle_commands(&mut self, now: Duration) {
+        if self.waiting.is_empty() {
+            self.inbox.commands.take(&mut self.taken);
+            self.waiting.extend(self.taken.drain(..));
+        }
+        let begun = Instant::now();
+        while let Some(command) = self.waiting.pop_front() {
+            self.follower.handle_command(command, now);
+            if begun.elapsed() >= SLICE {
+                return;
+            }
+        }
     }
 
     fn hand_over(&mut self) -> Result<(), LogError> {

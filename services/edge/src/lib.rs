@@ -40,6 +40,7 @@ pub mod metrics;
 pub mod outbound;
 pub mod page;
 pub mod readiness;
+pub mod repeats;
 pub mod server;
 pub mod shutdown;
 pub mod tail;

@@ -39,6 +39,39 @@ pub struct Subscriber {
     pub subscription: SubscriptionHandle,
 }
 
+/// Where a subscription begins (DESIGN §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// With what is stored from now on.
+    Now,
+    /// Behind this message, of any room of the partition.
+    After(MessageId),
+    /// With the oldest message that the log holds.
+    First,
+    /// With the first message appended at this moment (milliseconds since the Unix epoch) or later.
+    Since(i64),
+    /// With the last messages, at most this many.
+    Last(u32),
+    /// A token that no edge has written.
+    Unknown,
+}
+
+/// What became of a [`Begin`] in the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resumed {
+    /// It was not asked for.
+    NotAsked,
+    /// Everything of the room behind `behind` is replayed: `count` messages.
+    Replay {
+        /// Where the replay begins.
+        behind: Seq,
+        /// How many there are.
+        count: u32,
+    },
+    /// Not all of it is there, so nothing is replayed.
+    NotRecovered,
+}
+
 /// What a worker asks of the follower.
 #[derive(Debug)]
 pub enum ToFollower {
@@ -48,6 +81,8 @@ pub enum ToFollower {
         who: Subscriber,
         /// The room's name.
         room: Bytes,
+        /// Where it begins.
+        from: Begin,
     },
     /// One subscription less in this room.
     Leave {
@@ -89,6 +124,10 @@ pub enum FromFollower {
         room: RoomId,
         /// The newest message at this moment, of any room.
         after: Seq,
+        /// The same as a token that is valid on any edge.
+        position: MessageId,
+        /// What became of the wish to begin earlier.
+        resumed: Resumed,
     },
     /// The next messages for a subscription that fell behind.
     Slice {

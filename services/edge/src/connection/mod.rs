@@ -7,6 +7,7 @@
 //! | `sends.rs` | SEND and COMMIT, until each has met its outcome |
 //! | `subscriptions.rs` | SUBSCRIBE and UNSUBSCRIBE, live delivery, and cursors for who cannot keep up |
 //! | `soft_errors.rs` | refusals that leave the session open |
+//! | `resume.rs` | where a subscription begins |
 //! | `endings.rs` | ERROR, close, and what is left to be done after that |
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
@@ -27,6 +28,7 @@ use crate::{
 
 mod connect;
 mod endings;
+mod resume;
 mod sends;
 mod soft_errors;
 mod subscriptions;

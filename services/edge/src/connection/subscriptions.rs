@@ -9,14 +9,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use stomp_proto::{Subscribe, SubscriptionHandle, Text};
 
-use super::{Connection, Phase};
+use super::{Connection, Phase, resume::begin_of};
 use crate::{
     context::Context,
     destination::Target,
     disconnect::Ending,
     frames::{Frames, Shape, ShapeId},
     hub::{Member, MembershipId},
-    message::{Message, Subscriber, ToFollower},
+    message::{Begin, Message, Subscriber, ToFollower},
     metrics::Subscribed,
     tail::{RoomId, Seq},
 };
@@ -24,7 +24,7 @@ use crate::{
 /// The window of a subscription that acknowledges nothing.
 const UNLIMITED: usize = usize::MAX;
 
-enum Mode {
+pub(super) enum Mode {
     /// The follower has been asked; RECEIPT follows its answer, as a barrier (`stomp.md` U07).
     Joining(Box<Joining>),
     /// Gets every message as it comes.
@@ -35,23 +35,27 @@ enum Mode {
     Errors(Box<Shape>),
 }
 
-struct Joining {
-    shape: Shape,
-    receipt: Option<Text>,
+pub(super) struct Joining {
+    pub(super) shape: Shape,
+    pub(super) receipt: Option<Text>,
+    /// Where it asked to begin.
+    pub(super) begin: Option<Begin>,
 }
 
 #[derive(Clone, Copy)]
-struct Seat {
-    membership: MembershipId,
-    room: RoomId,
-    shape: ShapeId,
+pub(super) struct Seat {
+    pub(super) membership: MembershipId,
+    pub(super) room: RoomId,
+    pub(super) shape: ShapeId,
     /// Everything of the room up to here has been queued, or came before the subscription.
-    through: Seq,
+    pub(super) through: Seq,
+    /// What was stored up to here was there before the subscription.
+    pub(super) replayed: Seq,
 }
 
-struct Subscription {
+pub(super) struct Subscription {
     handle: SubscriptionHandle,
-    mode: Mode,
+    pub(super) mode: Mode,
 }
 
 /// What a subscription did with a message that was offered to it.
@@ -88,7 +92,7 @@ impl Subscriptions {
         Some((shape, self.errors))
     }
 
-    fn get(&mut self, handle: SubscriptionHandle) -> Option<&mut Subscription> {
+    pub(super) fn get(&mut self, handle: SubscriptionHandle) -> Option<&mut Subscription> {
         self.slots.get_mut(handle.index as usize)?.as_mut().filter(|subscription| subscription.handle == handle)
     }
 }
@@ -96,6 +100,7 @@ impl Subscriptions {
 impl Connection {
     /// SUBSCRIBE.
     pub(super) fn subscribe(&mut self, subscribe: Subscribe, cx: &mut Context<'_>) {
+        let begin = begin_of(&subscribe.headers);
         let Subscribe { handle, id, destination, receipt, .. } = subscribe;
         let target = match cx.settings.destinations.subscribe(&destination) {
             Ok(target) => target,
@@ -114,10 +119,11 @@ impl Connection {
                     return self.refuse_subscribe(Ending::Forbidden, handle, &destination, receipt, cx);
                 }
                 let who = self.subscriber(handle, cx);
-                cx.shell.ask(ToFollower::Subscribe { who, room: Bytes::copy_from_slice(room.as_bytes()) });
+                let from = begin.unwrap_or(Begin::Now);
+                cx.shell.ask(ToFollower::Subscribe { who, room: Bytes::copy_from_slice(room.as_bytes()), from });
                 cx.metrics.stomp.subscribed.of(Subscribed::Ok).inc();
                 let shape = Shape { version: self.version(), destination: destination.clone(), subscription: id };
-                Mode::Joining(Box::new(Joining { shape, receipt }))
+                Mode::Joining(Box::new(Joining { shape, receipt, begin }))
             }
         };
         let slots = &mut self.subscriptions.slots;
@@ -155,24 +161,6 @@ impl Connection {
         if let Some(receipt) = receipt {
             self.session.receipt(&receipt, &[]);
         }
-    }
-
-    /// The follower's answer to SUBSCRIBE: what comes behind `after` comes live.
-    pub fn handle_subscribed(&mut self, who: Subscriber, room: RoomId, after: Seq, cx: &mut Context<'_>) {
-        let slot = cx.slot;
-        let Some(subscription) = self.subscriptions.get(who.subscription) else {
-            // Unsubscribed meanwhile; the follower still counts it.
-            return cx.shell.ask(ToFollower::Leave { worker: cx.worker, room });
-        };
-        let Mode::Joining(joining) = &mut subscription.mode else { return };
-        let (shape, receipt) = (joining.shape.clone(), joining.receipt.take());
-        let (membership, shape) = cx.hub.join(room, slot, who.subscription.index, shape);
-        subscription.mode = Mode::Live(Seat { membership, room, shape, through: after });
-        cx.metrics.stomp.subscriptions.inc();
-        if let Some(receipt) = receipt {
-            self.session.receipt(&receipt, &[]);
-        }
-        self.advance(cx);
     }
 
     /// A new message for one of the subscriptions: queued, unless it cannot take more.
@@ -221,7 +209,7 @@ impl Connection {
                 _ => self.session.delivered(subscription.handle, &message.id.to_string()),
             };
             seat.through = message.seq;
-            let frame = cx.hub.frames.single(seat.shape, message, ack.as_deref(), false);
+            let frame = cx.hub.frames.single(seat.shape, message, ack.as_deref(), message.seq <= seat.replayed);
             self.outbound.push(frame);
             cx.metrics.delivery.deliveries.inc();
         }
@@ -230,6 +218,17 @@ impl Connection {
             subscription.mode = Mode::Live(*seat);
             self.subscriptions.behind -= 1;
             cx.metrics.delivery.cursors.dec();
+        }
+    }
+
+    /// A live subscription becomes a cursor: it begins in the past.
+    pub(super) fn fall_behind(&mut self, handle: SubscriptionHandle, cx: &Context<'_>) {
+        if let Some(subscription) = self.subscriptions.get(handle)
+            && let Mode::Live(seat) = subscription.mode
+        {
+            subscription.mode = Mode::Behind { seat, reading: false };
+            self.subscriptions.behind += 1;
+            cx.metrics.delivery.cursors.inc();
         }
     }
 
@@ -258,7 +257,7 @@ impl Connection {
     }
 
     /// Takes one subscription out of its room.
-    fn leave(&mut self, handle: SubscriptionHandle, cx: &mut Context<'_>) {
+    pub(super) fn leave(&mut self, handle: SubscriptionHandle, cx: &mut Context<'_>) {
         if self.subscriptions.get(handle).is_none() {
             return;
         }

@@ -132,6 +132,13 @@ labels! {
         /// A NUL where STOMP has none.
         Nul = "nul",
     }
+    /// Where a resumed subscription was served from.
+    Resumed("result") {
+        /// The tail.
+        Memory = "memory",
+        /// Not recovered.
+        NotRecovered = "not_recovered",
+    }
 }
 
 impl Label for Ending {

@@ -13,6 +13,7 @@ impl LogMetrics {
             records: r.add("records_consumed", "Records read from the log"),
             bytes: r.bytes("consumed", "Keys and values read from the log"),
             unwanted: r.add("records_unwanted", "Records of rooms without a subscription here"),
+            repeated: r.add("records_repeated", "Records that repeat an earlier one and are not shown"),
             poison: r.counters("poison_records", "Records that could not be read"),
             record_age: r.histogram("record_age", "From the broker's append to the hand-over to workers", &AGE_BUCKETS),
             gaps: r.add("log_gaps", "Times that records were lost before they were read"),

@@ -21,7 +21,7 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-pub use labels::{ClientCommand, Label, Opened, Poison, Sent, ServerCommand, Subscribed};
+pub use labels::{ClientCommand, Label, Opened, Poison, Resumed, Sent, ServerCommand, Subscribed};
 use parts::Registrar;
 pub use parts::Split;
 
@@ -82,6 +82,8 @@ pub struct Stomp {
     pub rooms: Gauge,
     /// SUBSCRIBEs by result.
     pub subscribed: Split<Subscribed, Counter>,
+    /// SUBSCRIBEs that asked for a resume or for history, by where it came from.
+    pub resumed: Split<Resumed, Counter>,
     /// Frames of clients.
     pub received: Split<ClientCommand, Counter>,
     /// Frames of the edge.
@@ -118,6 +120,8 @@ pub struct LogMetrics {
     pub bytes: Counter,
     /// Records of rooms that nobody here listens to.
     pub unwanted: Counter,
+    /// Records that repeat an earlier one and are not shown.
+    pub repeated: Counter,
     /// Records that could not be read.
     pub poison: Split<Poison, Counter>,
     /// Broker's append until the follower hands the record on. Observed once per batch, for its oldest record.
@@ -226,6 +230,7 @@ impl Stomp {
             subscriptions: r.add("subscriptions", "Open subscriptions"),
             rooms: r.add("rooms_active", "Rooms with a subscription on this edge"),
             subscribed: r.counters("subscribe", "SUBSCRIBEs by result"),
+            resumed: r.counters("resume", "SUBSCRIBEs with x-from or x-history by where they were served from"),
             received: r.counters("frames_received", "STOMP frames of clients"),
             sent: r.counters("frames_sent", "STOMP frames sent to clients"),
             received_bytes: r.bytes("received", "Read from client sockets"),

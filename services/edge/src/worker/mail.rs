@@ -58,9 +58,9 @@ impl<L: Log> Worker<L> {
                 }
                 count.report(metrics);
             }
-            FromFollower::Subscribed { who, room, after } => {
+            FromFollower::Subscribed { who, room, after, position, resumed } => {
                 if self.is_tenant(who.connection, who.generation) {
-                    self.with(who.connection, |it, cx| it.handle_subscribed(who, room, after, cx));
+                    self.with(who.connection, |it, cx| it.handle_subscribed(who, (room, after), position, resumed, cx));
                 } else {
                     self.outlets.ask(ToFollower::Leave { worker: self.index, room });
                 }

@@ -6,6 +6,7 @@ use chat_proto::{Outgoing, encode};
 use stomp_proto::SubscriptionHandle;
 
 use super::*;
+use crate::message::{Begin, Resumed};
 
 const NOW: Duration = Duration::from_secs(1);
 
@@ -33,7 +34,7 @@ fn who(worker: usize) -> Subscriber {
 
 fn subscribe(follower: &mut Follower, worker: usize, room: &'static str) {
     let room = Bytes::from_static(room.as_bytes());
-    follower.handle_command(ToFollower::Subscribe { who: who(worker), room }, NOW);
+    follower.handle_command(ToFollower::Subscribe { who: who(worker), room, from: Begin::Now }, NOW);
 }
 
 /// Offsets, and where the subscription began, in the order in which a worker hears of them.

@@ -10,13 +10,22 @@ use bytes::{Bytes, BytesMut};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use chat_proto::MessageId;
+
 use crate::log::ReadRecord;
+
+mod partition;
+
+use partition::Partition;
+pub use partition::Place;
 
 /// A record's number in this tail, from 1, in the order of arrival. 0 stands for "none".
 pub type Seq = u64;
 /// A room's slot in this tail. Stays the room's as long as somebody is interested in it or an entry of it is kept.
 pub type RoomId = u32;
 
+/// The room of a record that is kept for its place alone, since it is never shown.
+const NO_ROOM: RoomId = RoomId::MAX;
 /// Values are copied into blocks of this size; a block is freed when all its records are gone.
 const BLOCK_BYTES: usize = 256 * 1024;
 /// What an entry costs beside its value, counted against the bound.
@@ -80,6 +89,7 @@ pub struct Tail {
     front: Seq,
     bytes: usize,
     block: BytesMut,
+    partitions: Vec<Partition>,
     rooms: Vec<Room>,
     free: Vec<RoomId>,
     names: HashTable<RoomId>,
@@ -96,6 +106,7 @@ impl Tail {
             front: 1,
             bytes: 0,
             block: BytesMut::new(),
+            partitions: Vec::new(),
             rooms: Vec::new(),
             free: Vec::new(),
             names: HashTable::new(),
@@ -104,26 +115,88 @@ impl Tail {
         }
     }
 
-    /// Keeps a record and returns its number.
-    pub fn append(&mut self, record: &ReadRecord<'_>) -> Seq {
-        let room = self.find_or_add(record.room);
+    /// Keeps a record and returns its number. One that is not to be shown is kept for its place in the log alone.
+    pub fn append(&mut self, record: &ReadRecord<'_>, shown: bool) -> Seq {
         let seq = self.front + self.entries.len() as Seq;
         let value = self.copy_into_block(record.value);
-        let slot = &mut self.rooms[room as usize];
-        let previous = if slot.last == 0 { slot.forgotten } else { slot.last };
-        let newest = std::mem::replace(&mut slot.last, seq);
-        if newest == 0 {
-            slot.first = seq;
-        } else {
-            let place = (newest - self.front) as usize;
-            self.entries[place].next = seq;
-        }
+        let room = if shown { self.find_or_add(record.room) } else { NO_ROOM };
+        let previous = if shown { self.link(room, seq) } else { 0 };
         self.bytes += value.len() + ENTRY_BYTES;
         let ReadRecord { partition, offset, timestamp_ms, .. } = *record;
         self.entries.push_back(Entry { partition, offset, timestamp_ms, room, value, previous, next: 0 });
+        self.partition(partition).add(seq, offset);
         self.newest_ms = self.newest_ms.max(timestamp_ms);
         self.forget_old();
         seq
+    }
+
+    /// Makes `seq` the room's newest entry; the one before it.
+    fn link(&mut self, room: RoomId, seq: Seq) -> Seq {
+        let slot = &mut self.rooms[room as usize];
+        let newest = std::mem::replace(&mut slot.last, seq);
+        if newest == 0 {
+            slot.first = seq;
+            return slot.forgotten;
+        }
+        let place = (newest - self.front) as usize;
+        self.entries[place].next = seq;
+        newest
+    }
+
+    /// Nothing more is there yet in a partition below `offset`.
+    pub fn ends_at(&mut self, partition: i32, offset: i64) {
+        self.partition(partition).ends_at(offset);
+    }
+
+    /// The end of a partition as a token: the id of its last record, whatever the room.
+    pub fn position(&mut self, partition: i32) -> MessageId {
+        self.partition(partition);
+        self.partitions[index(partition)].position(partition, |seq| self.get(seq))
+    }
+
+    /// Where a token points to.
+    pub fn place_of(&mut self, id: &MessageId) -> Place {
+        self.partition(id.partition);
+        self.bounded(self.partitions[index(id.partition)].find(id, |seq| self.get(seq)))
+    }
+
+    /// Right before the first record of a partition that was appended at `ms` or later.
+    pub fn place_since(&mut self, partition: i32, ms: i64) -> Place {
+        self.partition(partition);
+        self.bounded(self.partitions[index(partition)].since(ms, |seq| self.get(seq)))
+    }
+
+    /// Right before the first record of a partition.
+    pub fn place_first(&mut self, partition: i32) -> Place {
+        self.partition(partition);
+        self.bounded(self.partitions[index(partition)].first())
+    }
+
+    /// Right before the newest `count` entries of a room, and how many there are.
+    pub fn place_of_last(&self, room: RoomId, count: u32) -> (Seq, u32) {
+        let (mut at, mut found) = (self.rooms[room as usize].last, 0);
+        let mut behind = self.newest();
+        while found < count {
+            let Some(entry) = self.get(at) else { break };
+            (behind, found) = (at - 1, found + 1);
+            at = entry.previous;
+        }
+        (behind, found)
+    }
+
+    fn partition(&mut self, number: i32) -> &mut Partition {
+        let at = index(number);
+        if self.partitions.len() <= at {
+            self.partitions.resize_with(at + 1, Partition::default);
+        }
+        &mut self.partitions[at]
+    }
+
+    fn bounded(&self, place: Place) -> Place {
+        match place {
+            Place::After(seq) => Place::After(seq.min(self.newest())),
+            other => other,
+        }
     }
 
     /// The entry with this number, if it is still kept.
@@ -142,16 +215,16 @@ impl Tail {
         }
         match self.get(seq) {
             Some(entry) if entry.room == room => After::Entry(entry.next),
-            // Not an entry of this room: the first one behind it, found from the room's oldest on.
+            // Not an entry of this room: the first one behind it, found from the room's newest back.
             _ => {
-                let mut at = slot.first;
-                while at <= seq {
+                let mut at = slot.last;
+                loop {
                     match self.get(at) {
-                        Some(entry) => at = entry.next,
+                        Some(entry) if entry.previous > seq => at = entry.previous,
+                        Some(_) => return After::Entry(at),
                         None => return After::Forgotten,
                     }
                 }
-                After::Entry(at)
             }
         }
     }
@@ -205,9 +278,15 @@ impl Tail {
         counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(worker, _)| worker)
     }
 
-    /// Forgets everything of a partition, so that every reader in it finds a gap. Used when records were lost.
-    /// Returns the rooms of the partition that somebody is interested in.
-    pub fn forget_partition(&mut self, in_partition: impl Fn(&[u8]) -> bool) -> Vec<RoomId> {
+    /// Forgets everything of a partition, so that every reader in it finds a gap. Used when records were lost and
+    /// reading goes on at `offset`. Returns the rooms of the partition that somebody is interested in.
+    pub fn forget_partition(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        in_partition: impl Fn(&[u8]) -> bool,
+    ) -> Vec<RoomId> {
+        self.partition(partition).restart(offset);
         let end = self.newest() + 1;
         let mut affected = Vec::new();
         for (id, slot) in self.rooms.iter_mut().enumerate() {
@@ -301,6 +380,10 @@ impl Tail {
         let seq = self.front;
         self.front += 1;
         self.bytes -= entry.value.len() + ENTRY_BYTES;
+        self.partition(entry.partition).forget(seq, &entry);
+        if entry.room == NO_ROOM {
+            return;
+        }
         let slot = &mut self.rooms[entry.room as usize];
         // After `forget_partition` the chain starts anew behind this entry.
         if slot.first == seq {
@@ -314,6 +397,9 @@ impl Tail {
     }
 }
 
+fn index(partition: i32) -> usize {
+    usize::try_from(partition).unwrap_or(0)
+}
+
 #[cfg(test)]
-#[path = "tail_tests.rs"]
 mod tests;

@@ -18,7 +18,7 @@ fn a_reader_gets_its_room_in_order_and_then_the_end() {
     let mut tail = roomy();
     let room = tail.join(b"a", 0);
     for offset in 0..10 {
-        tail.append(&record(if offset % 2 == 0 { "a" } else { "b" }, offset, b"x"));
+        tail.append(&record(if offset % 2 == 0 { "a" } else { "b" }, offset, b"x"), true);
     }
     let mut seen = Vec::new();
     let mut at = 0;
@@ -37,13 +37,13 @@ fn p3_what_was_forgotten_is_never_silence() {
     let mut tail = Tail::new(Bounds { bytes: 4 * (ENTRY_BYTES + 1), age: Duration::from_secs(1 << 40) });
     let room = tail.join(b"a", 0);
     for offset in 0..10 {
-        tail.append(&record("a", offset, b"x"));
+        tail.append(&record("a", offset, b"x"), true);
     }
     assert_eq!(tail.records(), 4);
     assert_eq!(tail.after(room, 3), After::Forgotten);
     assert_eq!(tail.after(room, 6), After::Entry(7));
     for offset in 10..20 {
-        tail.append(&record("b", offset, b"x"));
+        tail.append(&record("b", offset, b"x"), true);
     }
     assert_eq!(tail.after(room, 9), After::Forgotten, "the room's last entries are gone as well");
     assert_eq!(tail.after(room, 10), After::End, "a reader that had them all misses nothing");
@@ -53,7 +53,7 @@ fn p3_what_was_forgotten_is_never_silence() {
 fn age_bounds_it_and_unused_rooms_leave_no_trace() {
     let mut tail = Tail::new(Bounds { bytes: usize::MAX, age: Duration::from_secs(5) });
     for offset in 0..100 {
-        tail.append(&record(&format!("room-{offset}"), offset, b"x"));
+        tail.append(&record(&format!("room-{offset}"), offset, b"x"), true);
     }
     assert_eq!(tail.records(), 6);
     assert_eq!(tail.names.len(), 6);
@@ -81,12 +81,12 @@ fn interest_is_counted_per_worker() {
 fn p3_a_lost_partition_is_a_gap_for_all_its_rooms() {
     let mut tail = roomy();
     let (a, b) = (tail.join(b"a", 0), tail.join(b"b", 0));
-    let first = tail.append(&record("a", 0, b"x"));
-    tail.append(&record("b", 1, b"x"));
-    assert_eq!(tail.forget_partition(|room| room == b"a"), [a]);
+    let first = tail.append(&record("a", 0, b"x"), true);
+    tail.append(&record("b", 1, b"x"), true);
+    assert_eq!(tail.forget_partition(0, 7, |room| room == b"a"), [a]);
     assert_eq!(tail.after(a, first), After::Forgotten);
     assert_eq!(tail.after(b, 0), After::Entry(2));
-    let next = tail.append(&record("a", 7, b"y"));
+    let next = tail.append(&record("a", 7, b"y"), true);
     assert_eq!(tail.after(a, first), After::Forgotten);
     assert_eq!(tail.after(a, next), After::End);
 }
@@ -99,7 +99,7 @@ proptest! {
         let names = ["a", "b", "c", "d"];
         let ids = names.map(|name| tail.join(name.as_bytes(), 0));
         for (offset, room) in rooms.iter().enumerate() {
-            tail.append(&record(names[*room as usize], offset as i64, b"x"));
+            tail.append(&record(names[*room as usize], offset as i64, b"x"), true);
         }
         prop_assert!(tail.bytes() <= bound.max(1) * (ENTRY_BYTES + 1));
         for (name, id) in ids.iter().enumerate() {
