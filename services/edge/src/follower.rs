@@ -193,7 +193,8 @@ impl Follower {
     fn handle_gap(&mut self, partition: i32, resumed_at: i64) {
         self.metrics.log.gaps.inc();
         let partitions = self.partitions;
-        let lost = self.tail.forget_partition(partition, resumed_at, |room| partition_of(room, partitions) == partition);
+        let lost =
+            self.tail.forget_partition(partition, resumed_at, |room| partition_of(room, partitions) == partition);
         for worker in 0..self.outboxes.len() {
             let rooms: Vec<RoomId> =
                 lost.iter().copied().filter(|room| self.tail.interested(*room).any(|at| at == worker)).collect();

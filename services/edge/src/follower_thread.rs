@@ -52,7 +52,8 @@ pub fn run<F: Feed>(
         .enable_all()
         .build()
         .map_err(|error| LogError(format!("the follower's runtime does not start: {error}")))?;
-    let mut shell = Shell { feed, follower, inbox, workers, origin: Instant::now(), taken: Vec::new(), waiting: VecDeque::new() };
+    let mut shell =
+        Shell { feed, follower, inbox, workers, origin: Instant::now(), taken: Vec::new(), waiting: VecDeque::new() };
     runtime.block_on(async {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

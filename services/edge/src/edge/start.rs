@@ -3,9 +3,12 @@
 use super::*;
 use crate::{
     log::kafka::{KafkaSettings, OpenError},
+    repeats::DEPTH,
     upgrade::{Socket, Sockets},
 };
 
+/// Octets of a short message in the tail, with what is kept beside it.
+const SMALL_RECORD: usize = 256;
 /// Descriptors that are not connections: brokers, logs, polls, the listeners.
 const OTHER_FILES: usize = 512;
 
@@ -149,10 +152,11 @@ impl Edge {
     }
 }
 
-/// What is read before the edge is ready: enough for the tail, whatever the records' size.
+/// What is read before the edge is ready: enough for the tail, and for knowing repeats as every other edge does.
 fn start_of(config: &Config) -> crate::log::Start {
-    let records = config.limits.tail_bytes / 256 / usize::try_from(config.topic.partitions).unwrap_or(1).max(1);
-    crate::log::Start::Rewind(i64::try_from(records).unwrap_or(i64::MAX))
+    let partitions = usize::try_from(config.topic.partitions).unwrap_or(1).max(1);
+    let for_the_tail = config.limits.tail_bytes / SMALL_RECORD / partitions;
+    crate::log::Start::Rewind(i64::try_from(for_the_tail.max(DEPTH)).unwrap_or(i64::MAX))
 }
 
 fn server_settings(config: &Config) -> ServerSettings {

@@ -6,7 +6,7 @@ use chat_proto::{Outgoing, encode};
 use stomp_proto::SubscriptionHandle;
 
 use super::*;
-use crate::message::{Begin, Resumed};
+use crate::message::Begin;
 
 const NOW: Duration = Duration::from_secs(1);
 

@@ -4,20 +4,19 @@
 //! entries form a chain, oldest to newest. Bounded in bytes and in age; what leaves is forgotten oldest first,
 //! and a room remembers up to where it has forgotten, so that a gap is never mistaken for silence.
 
-use std::{collections::VecDeque, hash::BuildHasher, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-
 use chat_proto::MessageId;
 
 use crate::log::ReadRecord;
 
 mod partition;
+mod rooms;
 
 use partition::Partition;
 pub use partition::Place;
+use rooms::Rooms;
 
 /// A record's number in this tail, from 1, in the order of arrival. 0 stands for "none".
 pub type Seq = u64;
@@ -58,18 +57,6 @@ pub struct Entry {
     next: Seq,
 }
 
-#[derive(Debug, Default)]
-struct Room {
-    name: Bytes,
-    first: Seq,
-    last: Seq,
-    /// The newest entry of this room that has been forgotten.
-    forgotten: Seq,
-    /// How many subscriptions each worker holds.
-    interest: Vec<u32>,
-    wanted: u32,
-}
-
 /// What a reader finds behind its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
@@ -90,10 +77,7 @@ pub struct Tail {
     bytes: usize,
     block: BytesMut,
     partitions: Vec<Partition>,
-    rooms: Vec<Room>,
-    free: Vec<RoomId>,
-    names: HashTable<RoomId>,
-    hasher: RandomState,
+    rooms: Rooms,
     newest_ms: i64,
 }
 
@@ -107,10 +91,7 @@ impl Tail {
             bytes: 0,
             block: BytesMut::new(),
             partitions: Vec::new(),
-            rooms: Vec::new(),
-            free: Vec::new(),
-            names: HashTable::new(),
-            hasher: RandomState::default(),
+            rooms: Rooms::default(),
             newest_ms: 0,
         }
     }
@@ -119,7 +100,7 @@ impl Tail {
     pub fn append(&mut self, record: &ReadRecord<'_>, shown: bool) -> Seq {
         let seq = self.front + self.entries.len() as Seq;
         let value = self.copy_into_block(record.value);
-        let room = if shown { self.find_or_add(record.room) } else { NO_ROOM };
+        let room = if shown { self.rooms.find_or_add(record.room) } else { NO_ROOM };
         let previous = if shown { self.link(room, seq) } else { 0 };
         self.bytes += value.len() + ENTRY_BYTES;
         let ReadRecord { partition, offset, timestamp_ms, .. } = *record;
@@ -132,7 +113,7 @@ impl Tail {
 
     /// Makes `seq` the room's newest entry; the one before it.
     fn link(&mut self, room: RoomId, seq: Seq) -> Seq {
-        let slot = &mut self.rooms[room as usize];
+        let slot = &mut self.rooms[room];
         let newest = std::mem::replace(&mut slot.last, seq);
         if newest == 0 {
             slot.first = seq;
@@ -174,7 +155,7 @@ impl Tail {
 
     /// Right before the newest `count` entries of a room, and how many there are.
     pub fn place_of_last(&self, room: RoomId, count: u32) -> (Seq, u32) {
-        let (mut at, mut found) = (self.rooms[room as usize].last, 0);
+        let (mut at, mut found) = (self.rooms[room].last, 0);
         let mut behind = self.newest();
         while found < count {
             let Some(entry) = self.get(at) else { break };
@@ -206,7 +187,7 @@ impl Tail {
 
     /// What follows `seq` in `room`. `seq` need not be kept any more, nor belong to the room.
     pub fn after(&self, room: RoomId, seq: Seq) -> After {
-        let slot = &self.rooms[room as usize];
+        let slot = &self.rooms[room];
         if slot.forgotten > seq {
             return After::Forgotten;
         }
@@ -236,46 +217,37 @@ impl Tail {
 
     /// The room's slot, if the tail knows the room.
     pub fn find(&self, name: &[u8]) -> Option<RoomId> {
-        let hash = self.hasher.hash_one(name);
-        self.names.find(hash, |&id| self.rooms[id as usize].name == name).copied()
-    }
-
-    /// The number of the room's newest kept entry; 0 when there is none.
-    pub fn last(&self, room: RoomId) -> Seq {
-        self.rooms[room as usize].last
+        self.rooms.find(name)
     }
 
     /// The room's name.
     pub fn name(&self, room: RoomId) -> &[u8] {
-        &self.rooms[room as usize].name
+        &self.rooms[room].name
     }
 
     /// Notes one more subscription of `worker` in a room.
     pub fn join(&mut self, name: &[u8], worker: usize) -> RoomId {
-        let room = self.find_or_add(name);
-        let slot = &mut self.rooms[room as usize];
-        if slot.interest.len() <= worker {
-            slot.interest.resize(worker + 1, 0);
-        }
-        slot.interest[worker] += 1;
-        slot.wanted += 1;
-        room
+        self.rooms.join(name, worker)
     }
 
     /// Takes one subscription of `worker` back.
     pub fn leave(&mut self, room: RoomId, worker: usize) {
-        let Some(slot) = self.rooms.get_mut(room as usize) else { return };
-        let Some(count) = slot.interest.get_mut(worker).filter(|count| **count > 0) else { return };
-        *count -= 1;
-        slot.wanted -= 1;
-        self.free_if_unused(room);
+        self.rooms.leave(room, worker);
     }
 
     /// The workers that hold a subscription in a room.
     pub fn interested(&self, room: RoomId) -> impl Iterator<Item = usize> + '_ {
-        let slot = &self.rooms[room as usize];
-        let counts: &[u32] = if slot.wanted == 0 { &[] } else { &slot.interest };
-        counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(worker, _)| worker)
+        self.rooms.interested(room)
+    }
+
+    /// How many rooms have a subscription on this edge.
+    pub fn wanted_rooms(&self) -> usize {
+        self.rooms.wanted_rooms()
+    }
+
+    /// The number of the room's newest kept entry; 0 when there is none.
+    pub fn last(&self, room: RoomId) -> Seq {
+        self.rooms[room].last
     }
 
     /// Forgets everything of a partition, so that every reader in it finds a gap. Used when records were lost and
@@ -288,16 +260,7 @@ impl Tail {
     ) -> Vec<RoomId> {
         self.partition(partition).restart(offset);
         let end = self.newest() + 1;
-        let mut affected = Vec::new();
-        for (id, slot) in self.rooms.iter_mut().enumerate() {
-            if !slot.name.is_empty() && in_partition(&slot.name) {
-                (slot.first, slot.last, slot.forgotten) = (0, 0, end);
-                if slot.wanted > 0 {
-                    affected.push(id as RoomId);
-                }
-            }
-        }
-        affected
+        self.rooms.forget(end, in_partition)
     }
 
     /// Values and entries, in bytes.
@@ -314,45 +277,6 @@ impl Tail {
     pub fn age(&self) -> Duration {
         let oldest = self.entries.front().map_or(self.newest_ms, |entry| entry.timestamp_ms);
         Duration::from_millis(u64::try_from(self.newest_ms.saturating_sub(oldest)).unwrap_or(0))
-    }
-
-    /// How many rooms have a subscription on this edge.
-    pub fn wanted_rooms(&self) -> usize {
-        self.rooms.iter().filter(|room| room.wanted > 0).count()
-    }
-
-    fn find_or_add(&mut self, name: &[u8]) -> RoomId {
-        if let Some(id) = self.find(name) {
-            return id;
-        }
-        let room = Room { name: Bytes::copy_from_slice(name), ..Room::default() };
-        let id = match self.free.pop() {
-            Some(id) => {
-                // A number given out before this moment must look forgotten in no room: a new room has no past here.
-                self.rooms[id as usize] = room;
-                id
-            }
-            None => {
-                self.rooms.push(room);
-                (self.rooms.len() - 1) as RoomId
-            }
-        };
-        let (rooms, hasher) = (&self.rooms, &self.hasher);
-        self.names.insert_unique(hasher.hash_one(name), id, |&id| hasher.hash_one(&*rooms[id as usize].name));
-        id
-    }
-
-    fn free_if_unused(&mut self, room: RoomId) {
-        let slot = &self.rooms[room as usize];
-        if slot.wanted > 0 || slot.last != 0 {
-            return;
-        }
-        let (rooms, hash) = (&self.rooms, self.hasher.hash_one(&*slot.name));
-        if let Ok(found) = self.names.find_entry(hash, |&id| id == room && !rooms[id as usize].name.is_empty()) {
-            found.remove();
-            self.rooms[room as usize] = Room::default();
-            self.free.push(room);
-        }
     }
 
     fn copy_into_block(&mut self, value: &[u8]) -> Bytes {
@@ -384,7 +308,7 @@ impl Tail {
         if entry.room == NO_ROOM {
             return;
         }
-        let slot = &mut self.rooms[entry.room as usize];
+        let slot = &mut self.rooms[entry.room];
         // After `forget_partition` the chain starts anew behind this entry.
         if slot.first == seq {
             slot.forgotten = slot.forgotten.max(seq);
@@ -393,7 +317,7 @@ impl Tail {
                 slot.last = 0;
             }
         }
-        self.free_if_unused(entry.room);
+        self.rooms.free_if_unused(entry.room);
     }
 }
 

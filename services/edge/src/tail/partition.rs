@@ -91,7 +91,11 @@ impl Partition {
             return self.before(at);
         }
         // The end of a log that was empty when the token was given out.
-        if id.check == 0 && self.from.is_some_and(|from| id.offset + 1 >= from) { self.before(at) } else { Place::Unknown }
+        if id.check == 0 && self.from.is_some_and(|from| id.offset + 1 >= from) {
+            self.before(at)
+        } else {
+            Place::Unknown
+        }
     }
 
     /// The first kept record that was appended at `ms` or later, if nothing that old can have been forgotten.

@@ -56,8 +56,8 @@ fn age_bounds_it_and_unused_rooms_leave_no_trace() {
         tail.append(&record(&format!("room-{offset}"), offset, b"x"), true);
     }
     assert_eq!(tail.records(), 6);
-    assert_eq!(tail.names.len(), 6);
-    assert!(tail.rooms.len() <= 8, "slots are used again: {}", tail.rooms.len());
+    assert_eq!(tail.rooms.known(), 6);
+    assert!(tail.rooms.slots() <= 8, "slots are used again: {}", tail.rooms.slots());
     assert_eq!(tail.age(), Duration::from_secs(5));
 }
 
