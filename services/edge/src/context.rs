@@ -12,6 +12,7 @@ use crate::{
     destination::Destinations,
     hub::Hub,
     log::{NewRecord, Reason, Ticket},
+    log_limit::LogLimit,
     message::ToFollower,
     metrics::Metrics,
     tokens::Checked,
@@ -35,6 +36,8 @@ pub struct Settings {
     pub max_receipts: usize,
     /// A client that takes nothing and has this much waiting gets nothing more queued.
     pub outbound_bytes: usize,
+    /// What is said about clients, at a bounded rate.
+    pub log_limit: LogLimit,
     /// How long a SEND may take to meet its outcome.
     pub send_timeout: Duration,
     /// How often a client that asked for no heart-beats is pinged, so that proxies keep its connection (`stomp.md` B09).

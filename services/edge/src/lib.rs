@@ -34,6 +34,7 @@ pub mod frames;
 pub mod hub;
 pub mod inbox;
 pub mod log;
+pub mod log_limit;
 pub mod message;
 pub mod metrics;
 pub mod outbound;

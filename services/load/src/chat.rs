@@ -169,12 +169,15 @@ async fn join_all(run: &Arc<Run>, clients: &mut JoinSet<()>) -> Result<(), Strin
             return Ok(());
         }
         if since.elapsed() > JOINING || clients.len() < wanted as usize {
-            let tallies = [&run.counters.reasons, &run.counters.errors, &run.counters.closes];
-            let why = tallies.into_iter().find_map(|tally| tally.first()).unwrap_or_else(|| "no answer".to_owned());
-            return Err(format!(
-                "only {joined} of {wanted} clients joined; most frequent reason: {why}\n  an edge takes 1000 \
-                 connections of one address unless --max-connections-per-address says otherwise; see also --ramp"
-            ));
+            let counters = &run.counters;
+            let (errors, reasons) = (counters.errors.first(), counters.reasons.first());
+            let advice = match (&errors, &reasons) {
+                (Some(_), _) => "see --destination-prefix, and what the token allows",
+                (None, Some(_)) => "see --ramp, and the limits of the server (klatsch: --max-connections-per-address)",
+                (None, None) => "a server that does not answer SUBSCRIBE with RECEIPT needs --no-barrier",
+            };
+            let why = errors.or(reasons).or(counters.closes.first()).unwrap_or_else(|| "no answer".to_owned());
+            return Err(format!("only {joined} of {wanted} clients joined: {why}\n  {advice}"));
         }
         while clients.try_join_next().is_some() {}
     }
@@ -194,7 +197,7 @@ async fn settle(run: &Run, due: u64) {
             (last, since) = (now, Instant::now());
         }
         let backlog = run.checker.backlog();
-        if backlog == Backlog::default() && counters.sent.get() >= due {
+        if backlog == Backlog::default() && counters.sent.get() + counters.skipped.get() >= due {
             return;
         }
         // A SEND without answer has its own time.

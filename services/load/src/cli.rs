@@ -18,30 +18,27 @@ pub struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 every promise held, 1 a promise broke, 2 it could not run.";
 
 const CHAT_HELP: &str = "\
-Clients connect, join their rooms (client i is in room i modulo R) and, once all are there, send by a timetable that nothing
-delays. Every MESSAGE is checked when it comes: nothing receipted is lost, nothing comes twice, a room has one order, RECEIPT
-and MESSAGE name the same message-id. Latencies count from the time at which a SEND was due. Ctrl-C ends a run early; it is
-still judged.
+Clients connect, join their rooms (client i is in room i modulo R) and, once all are there, send by a timetable that \
+nothing delays. Every MESSAGE is checked when it comes: nothing receipted is lost, nothing comes twice, a room has one \
+order, RECEIPT and MESSAGE name the same message-id. Latencies count from the time at which a SEND was due. Ctrl-C ends a \
+run early; it is still judged.
 
 Examples:
   klatsch-load chat --url ws://127.0.0.1:8080/ws
       100 clients in 10 rooms, 50 SENDs a second, 30 seconds
-  klatsch-load chat --url ws://127.0.0.1:8080/ws --url ws://127.0.0.1:8081/ws --connections 1000 --rooms 50 --rate 500
-      two edges, half of the clients on each; a client that is cut comes back on the other one
+  klatsch-load chat --url ws://edge-1/ws --url ws://edge-2/ws --connections 1000
+      two edges, half of the clients on each; who is cut comes back on the other one
   klatsch-load chat --url ws://127.0.0.1:15674/ws --login guest --passcode guest --stomp-host /
       RabbitMQ
-  klatsch-load chat --url ws://127.0.0.1:8080/stomp --no-receipts --no-barrier --send-prefix /app/
+  klatsch-load chat --url ws://spring/chat --no-receipts --no-barrier --send-prefix /app/
       a Spring server, whose simple broker sends no RECEIPT
-
-More than 1000 clients of one address: start the edge with --max-connections-per-address 0.
 
 Exit codes: 0 every promise held, 1 a promise broke (the first counter-example is printed), 2 it could not run.";
 
 const DUMP_HELP: &str = "\
-One line per record, partition by partition:
-  {\"partition\":0,\"offset\":7,\"timestamp\":1700000000000,\"key\":\"tea\",\"message_id\":\"0-7-1c291ca3\",
-   \"uuid\":\"0193…\",\"sender\":\"ann\",\"idempotency_key\":\"\",\"size\":238}
-A record that no edge could show has \"error\" instead of uuid, sender and idempotency_key.
+One line per record, partition by partition, with the fields partition, offset, timestamp (ms), key, message_id, uuid (hex), \
+sender, idempotency_key and size. A record that no edge could show has \"error\" instead of uuid, sender and \
+idempotency_key.
 
 Exit codes: 0 the whole topic was read, 2 it could not be.";
 

@@ -41,6 +41,8 @@ pub struct Counters {
     pub joined: Counter,
     /// SENDs written.
     pub sent: Counter,
+    /// SENDs left out because their client was not connected when they were due.
+    pub skipped: Counter,
     /// SENDs that were late because the server did not read, or answered too few of those before.
     pub held_up: Counter,
     /// SENDs answered with RECEIPT.

@@ -103,7 +103,8 @@ fn dump(settings: &DumpSettings, out: &mut impl io::Write) -> Result<(), String>
     config.set("bootstrap.servers", kafka).set("group.id", "klatsch-load").set("client.id", "klatsch-load");
     config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
     config.set("auto.offset.reset", "error").set("enable.partition.eof", "true");
-    config.set("allow.auto.create.topics", "false");
+    // A fetch at the end of one partition would hold up the next one.
+    config.set("allow.auto.create.topics", "false").set("fetch.wait.max.ms", "10");
     kafka_property.iter().for_each(|(name, value)| _ = config.set(name, value));
     let consumer: BaseConsumer = config.create().map_err(|error| format!("librdkafka: {error}"))?;
 

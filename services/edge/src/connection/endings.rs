@@ -261,16 +261,29 @@ impl Connection {
         let facts = ending.facts();
         let reason = error.map(ProtocolError::detail).or(detail).unwrap_or(facts.reason);
         let (worker, slot, generation) = (cx.worker, cx.slot, self.generation);
+        if facts.level >= Level::DEBUG {
+            tracing::debug!(event = facts.label, worker, slot, generation, reason, "connection ends");
+            return;
+        }
+        let Some(suppressed) = cx.settings.log_limit.admit(facts.label, cx.now) else { return };
         macro_rules! event {
             ($level:expr) => {
-                tracing::event!($level, event = facts.label, worker, slot, generation, reason, "connection ends")
+                tracing::event!(
+                    $level,
+                    event = facts.label,
+                    worker,
+                    slot,
+                    generation,
+                    reason,
+                    suppressed,
+                    "connection ends"
+                )
             };
         }
         match facts.level {
             Level::ERROR => event!(Level::ERROR),
             Level::WARN => event!(Level::WARN),
-            Level::INFO => event!(Level::INFO),
-            _ => event!(Level::DEBUG),
+            _ => event!(Level::INFO),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edg
     let room = raise_open_files().saturating_sub(OTHER_FILES).max(16);
     if config.limits.max_connections > room {
         let asked = config.limits.max_connections;
-        tracing::warn!(event = "few_open_files", asked, room, "fewer connections than asked: raise `ulimit -n`");
+        tracing::info!(event = "few_open_files", asked, room, "fewer connections than asked: raise `ulimit -n`");
         config.limits.max_connections = room;
     }
     let metrics = Arc::new(Metrics::new());
@@ -232,6 +232,7 @@ fn connection_settings(config: &Config) -> Settings {
         instance: config.instance.clone(),
         max_receipts: config.limits.max_receipts,
         outbound_bytes: (64 * 1024).max(2 * config.max_frame()),
+        log_limit: Default::default(),
         send_timeout: config.times.send,
         ping_every: config.times.heart_beat_cap,
         stuck_timeout: Duration::from_secs(10),

@@ -39,10 +39,11 @@ impl Edge {
         let oldest = health.oldest_in_flight.unwrap_or_default();
         self.metrics.sends.in_flight.set(i64::try_from(health.in_flight).unwrap_or(i64::MAX));
         self.metrics.sends.oldest_in_flight.set(oldest.as_secs_f64());
-        *unreachable_since = if health.connected { None } else { unreachable_since.or_else(|| Some(Instant::now())) };
-        // No broker at all means away once it is more than a hiccup between two connections.
+        let broken = !health.connected || health.fault.is_some();
+        *unreachable_since = if broken { unreachable_since.or_else(|| Some(Instant::now())) } else { None };
+        // Away once it is more than a hiccup between two connections or two leaders.
         let unreachable = unreachable_since.is_some_and(|since| since.elapsed() >= STALLED);
-        let away = unreachable || oldest > AWAY || health.fault.is_some();
+        let away = unreachable || oldest > AWAY;
         if away != gate.away.swap(away, Ordering::Relaxed) {
             if away {
                 tracing::warn!(event = "log_away", "the log is away: SENDs are refused, everybody stays");
@@ -52,7 +53,7 @@ impl Edge {
         }
         let log = match &health.fault {
             Some(fault) => Err(fault.clone()),
-            None if unreachable => Err("no broker is reachable".to_owned()),
+            None if unreachable => Err("no broker takes a connection".to_owned()),
             None if oldest > AWAY => Err(format!("away: nothing acknowledged for {} s", oldest.as_secs())),
             None if oldest > STALLED => Err(format!("stalled: nothing acknowledged for {} s", oldest.as_secs())),
             None => Ok(()),

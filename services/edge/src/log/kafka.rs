@@ -120,7 +120,7 @@ impl KafkaLog {
             Err(error) => return Err(OpenError::Refused(format!("{error}: {}", topic::not_authorized(&settings)))),
         }
         let producer = Arc::new(producer);
-        let observer = Arc::new(Observer { client, topic: settings.topic.clone() });
+        let observer = Arc::new(Observer { client, topic: settings.topic.clone(), brokers: settings.brokers.clone() });
         let scanners = Arc::new(Scanners::new(&settings, Arc::clone(&state)));
         let feeds = Arc::default();
         let keeper = Keeper {

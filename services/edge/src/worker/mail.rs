@@ -111,6 +111,10 @@ impl<L: Log> Worker<L> {
             self.drain = None;
         }
         for (slot, generation) in due {
+            if self.is_tenant(slot, generation) {
+                // What it has sent already is still taken.
+                self.read(slot);
+            }
             self.with_tenant(slot, generation, Connection::drain);
         }
     }

@@ -181,7 +181,7 @@ impl<L: Log> Worker<L> {
         }
     }
 
-    fn read(&mut self, slot: usize) {
+    pub(super) fn read(&mut self, slot: usize) {
         let Some(it) = self.slots.get_mut(slot) else { return };
         if !it.connection.readable || !it.connection.wants_input() {
             return;

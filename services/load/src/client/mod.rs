@@ -19,7 +19,7 @@ mod wire;
 
 pub use failure::{Failure, Reason};
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 
@@ -32,6 +32,9 @@ use crate::{
 };
 use back_off::BackOff;
 use session::{End, Session};
+
+/// A session that lasted this long was a good one.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// What the clients of a run share.
 pub struct Run {
@@ -100,8 +103,9 @@ pub async fn live(run: Arc<Run>, number: u32) {
                 }
                 match Session::new(&run, &mut client, connection).live(end.clone()).await {
                     End::Asked => return,
-                    End::Cut { joined, retry_after, hopeless } => {
-                        if joined {
+                    End::Cut { lasted, retry_after, hopeless } => {
+                        // Who is cut again and again keeps backing off.
+                        if lasted >= SETTLED {
                             back_off.reset();
                         }
                         if hopeless || run.settings.no_reconnect {
@@ -126,6 +130,7 @@ impl Client {
         let now = crate::clock::now();
         while run.timetable.due(self.number, self.turn).is_some_and(|due| due <= now) {
             self.turn += 1;
+            run.counters.skipped.up();
         }
     }
 }

@@ -36,8 +36,8 @@ const REFUSALS: [&str; 6] = ["log_away", "forbidden", "unknown_destination", "to
 pub(super) enum End {
     /// The run is over.
     Asked,
-    /// Cut. `joined`: it had been subscribed.
-    Cut { joined: bool, retry_after: Option<Duration>, hopeless: bool },
+    /// Cut.
+    Cut { lasted: Duration, retry_after: Option<Duration>, hopeless: bool },
 }
 
 pub(super) struct Session<'a> {
@@ -87,14 +87,14 @@ impl<'a> Session<'a> {
             // What is still owed or unanswered now is for the checker to judge.
             return End::Asked;
         }
-        let (run, member, joined) = (self.run, self.client.member, self.joined);
-        if joined {
+        let (run, member) = (self.run, self.client.member);
+        if self.joined {
             run.counters.joined.down();
             run.checker.left(member);
         }
         self.outstanding.drain().for_each(|waiting| run.checker.unknown(member, waiting.turn));
         run.counters.closes.up(&why);
-        End::Cut { joined, retry_after: self.retry_after, hopeless: self.hopeless }
+        End::Cut { lasted: self.since.elapsed(), retry_after: self.retry_after, hopeless: self.hopeless }
     }
 
     /// Says how it ended.

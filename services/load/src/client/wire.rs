@@ -69,6 +69,7 @@ impl Wire {
                 let text = format!("HTTP {}: {}", answer.status(), why.trim());
                 Err(Failure { retry_after: retry.map(Duration::from_secs), ..Failure::new(Reason::Refused, text) })
             }
+            Err(Error::Io(error)) => Err(unreachable(error)),
             Err(error) => Err(Failure::new(Reason::Upgrade, error.to_string())),
         }
     }
@@ -79,7 +80,7 @@ impl Wire {
         Pin::new(&mut self.socket).start_send(Message::text(text)).map_err(|error| error.to_string())?;
         self.blocked = true;
         // One attempt now; `next` goes on with it.
-        poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).now_or_never();
+        poll_fn(|cx| self.poll_flush(cx)).now_or_never();
         Ok(())
     }
 
@@ -122,19 +123,15 @@ impl Wire {
 
     /// A message, or the end, or nothing but room to write.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Option<Result<Message, Error>>>> {
-        if self.blocked {
-            self.poll_flush(cx);
-            if !self.blocked {
-                return Poll::Ready(None);
-            }
+        if self.blocked && self.poll_flush(cx).is_ready() {
+            return Poll::Ready(None);
         }
         Pin::new(&mut self.socket).poll_next(cx).map(Some)
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // A failure shows when reading.
-        if Pin::new(&mut self.socket).poll_flush(cx).is_ready() {
-            self.blocked = false;
-        }
+        self.blocked = Pin::new(&mut self.socket).poll_flush(cx).is_pending();
+        if self.blocked { Poll::Pending } else { Poll::Ready(()) }
     }
 }

@@ -167,7 +167,6 @@ impl State {
         match code {
             // Each client knows some brokers only; the keeper finds out whether any answers.
             Some(RDKafkaErrorCode::AllBrokersDown) if matches!(role, Role::Producer | Role::Feed) => {
-                self.connected.store(false, Relaxed);
                 self.call(|calls| calls.look = true);
             }
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {

@@ -4,6 +4,7 @@
 //! partitions been added, has the log been replaced under a reader. It also replaces a producer beyond repair.
 
 use std::{
+    net::{TcpStream, ToSocketAddrs as _},
     sync::{Arc, Mutex, Weak, atomic::Ordering::Relaxed},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -22,6 +23,10 @@ use super::{
     scan::Scanners,
 };
 
+/// Bootstrap addresses that are tried when no broker answers.
+const BROKERS_ASKED: usize = 6;
+/// How often the client's log lines are served.
+const SERVE: Duration = Duration::from_secs(1);
 /// The longest wait for one answer of a broker.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -32,6 +37,8 @@ pub(super) type Watermarks = Vec<(i64, i64)>;
 pub(super) struct Observer {
     pub(super) client: BaseConsumer<Context>,
     pub(super) topic: String,
+    /// Bootstrap servers, `host:port[,host:port…]`.
+    pub(super) brokers: String,
 }
 
 impl Observer {
@@ -51,6 +58,14 @@ impl Observer {
 
     pub(super) fn all_watermarks(&self) -> Result<Watermarks, KafkaError> {
         (0..self.partitions()?).map(|p| self.watermarks(p)).collect()
+    }
+
+    /// Whether any bootstrap broker takes a TCP connection, answering or not.
+    fn some_broker_listens(&self) -> bool {
+        let addresses = self.brokers.split(',').filter_map(|broker| broker.trim().to_socket_addrs().ok()).flatten();
+        addresses
+            .take(BROKERS_ASKED)
+            .any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
     }
 
     /// Serves the client's log lines; it has no assignment and so never a record.
@@ -93,7 +108,7 @@ impl Keeper {
         loop {
             let healthy = stopped.missing == 0 && self.state.connected.load(Relaxed) && !self.state.fatal.load(Relaxed);
             let interval = Duration::from_secs(if healthy { 10 } else { 1 });
-            let calls = self.state.await_call(interval.saturating_sub(looked.elapsed()));
+            let calls = self.state.await_call(interval.saturating_sub(looked.elapsed()).min(SERVE));
             if calls.stop {
                 return;
             }
@@ -103,6 +118,8 @@ impl Keeper {
                     Err(error) => tracing::warn!(%error, "cannot replace the producer yet"),
                 }
             }
+            self.observer.serve();
+            self.scanners.serve();
             // Errors come in bursts; brokers are not asked for each of them.
             let now = stopped.add(calls.resets) || calls.urgent;
             let soon = if calls.look { Duration::from_millis(500) } else { interval };
@@ -115,8 +132,6 @@ impl Keeper {
     }
 
     fn look(&self, stopped: &mut Stopped) {
-        self.observer.serve();
-        self.scanners.serve();
         let known = self.observer.partitions();
         match &known {
             Ok(_) => {
@@ -129,8 +144,10 @@ impl Keeper {
                 self.state.set_fault(Fault::Topic, Some(format!("topic {}: {code}", self.observer.topic)));
             }
             Err(error) => {
-                self.state.connected.store(false, Relaxed);
-                tracing::debug!(%error, "no broker answers");
+                // Frozen brokers answer nothing, but they are there: that is a stall, and nobody is refused for it yet.
+                let listens = self.observer.some_broker_listens();
+                self.state.connected.store(listens, Relaxed);
+                tracing::debug!(%error, listens, "no broker answers");
             }
         }
         let Ok(partitions) = known else { return };
