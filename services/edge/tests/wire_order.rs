@@ -131,8 +131,9 @@ fn v11_w06_pipelined_from_connect_on() {
 /// D04: everything sent before DISCONNECT, a close frame, FIN or a reset is stored, once and in order.
 #[test]
 fn d04_w20_nothing_is_lost_by_leaving_at_once() {
-    let edge = edge();
-    for (how, receipts) in [("DISCONNECT", true), ("close", false), ("FIN", false), ("close", true)] {
+    // With few receipts in flight most of the SENDs still wait for their turn when the client is gone.
+    let edge = Edge::start(&["--log-memory", "--max-receipts", "16"]);
+    for (how, receipts) in [("DISCONNECT", true), ("close", false), ("FIN", false), ("close", true), ("FIN", true)] {
         let mut room = Wire::connect(&edge);
         room.subscribe("0", &format!("/topic/{how}"));
         let mut wire = Wire::connect(&edge);
@@ -159,6 +160,27 @@ fn d04_w20_nothing_is_lost_by_leaving_at_once() {
         Wire::connect(&edge).send(&destination, "fence");
         assert_eq!(room.message(), "fence", "{how}");
     }
+}
+
+/// D05: a SUBSCRIBE that still waited for its turn when its client closed leaves nothing behind in its room.
+#[test]
+fn d05_a_late_subscribe_of_a_client_that_is_gone() {
+    let edge = Edge::start(&["--log-memory", "--max-receipts", "1"]);
+    for how in ["close", "FIN"] {
+        let mut wire = Wire::connect(&edge);
+        let sends = message("SEND", &[("destination", "/topic/r"), ("receipt", "s")], "x").repeat(100);
+        let mut octets = sends.clone();
+        octets.extend(message("SUBSCRIBE", &[("id", "0"), ("destination", "/topic/r")], ""));
+        octets.extend(sends);
+        if how == "close" {
+            octets.extend(websocket(opcode::CLOSE, true, &1000u16.to_be_bytes()));
+        }
+        wire.raw(&octets);
+    }
+    kit::eventually("all 400 are stored and nobody is in the room", PATIENCE, || {
+        let there = ["klatsch_rooms_active", "klatsch_subscriptions", "klatsch_sessions"].map(|name| edge.metric(name));
+        (edge.metric("klatsch_records_consumed_total") == 400.0 && there == [0.0; 3]).then_some(())
+    });
 }
 
 /// R01, R04, R06, R07: 50 frames in one go, each receipt answered once, SENDs of a room in frame order.

@@ -147,6 +147,16 @@ impl Connection {
         }
     }
 
+    /// The socket takes nothing any more. What it has received already is still to be read: SENDs among it were sent
+    /// before the client went (`stomp.md` D04). The end of the stream then says that it is [`Connection::lost`].
+    pub fn cannot_write(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Closing { .. } | Phase::Dead { .. }) {
+            return self.lost(cx);
+        }
+        self.outbound.abandon();
+        self.readable = true;
+    }
+
     /// The socket is gone.
     pub fn lost(&mut self, cx: &mut Context<'_>) {
         self.outbound.abandon();

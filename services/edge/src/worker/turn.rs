@@ -78,7 +78,7 @@ impl<L: Log> Worker<L> {
         it.connection.touched = false;
         match it.connection.outbound.flush(&mut it.socket, self.now) {
             Ok(more) => *written += more,
-            Err(_) => self.act_on(slot, Connection::lost),
+            Err(_) => self.act_on(slot, Connection::cannot_write),
         }
         self.act_on(slot, Connection::handle_flushed);
         let Some(it) = self.slots.get_mut(slot) else { return };
@@ -102,6 +102,8 @@ impl<L: Log> Worker<L> {
     }
 
     fn close(&mut self, slot: usize, linger_zero: bool) {
+        // A membership must not outlive its connection: the slot's next tenant would get its messages.
+        self.act_on(slot, Connection::leave_all);
         let mut it = self.slots.remove(slot);
         it.connection.retire(&self.metrics, self.now);
         self.queued_bytes -= it.connection.counted_bytes as i64;

@@ -19,6 +19,7 @@ pub struct Kafka {
     dir: tempfile::TempDir,
     port: u16,
     nodes: u16,
+    secure: bool,
     /// One cluster at a time on the whole machine: two would starve each other. Dropped last.
     _turn: File,
 }
@@ -26,12 +27,23 @@ pub struct Kafka {
 impl Kafka {
     /// Waits for its turn, then starts `nodes` (1 or 3) combined nodes on free ports; returns when all are ready.
     pub fn start(nodes: u16) -> Self {
+        Self::up(nodes, false)
+    }
+
+    /// One node that takes SASL_SSL only, with users `admin`, `edge` (without a right) and `stranger`.
+    pub fn start_secure() -> Self {
+        Self::up(1, true)
+    }
+
+    fn up(nodes: u16, secure: bool) -> Self {
         let turn = turn();
         for attempt in 1.. {
             let dir = tempfile::Builder::new().prefix("klatsch-kafka-").tempdir().unwrap();
-            let kafka = Self { dir, port: free_base(ports(nodes)), nodes, _turn: turn.try_clone().unwrap() };
+            let kafka = Self { dir, port: free_base(ports(nodes)), nodes, secure, _turn: turn.try_clone().unwrap() };
             guard::kafka_started(&kafka.state());
-            match kafka.run(&["up", &nodes.to_string()]) {
+            let nodes = nodes.to_string();
+            let args = ["up", &nodes, "--secure"];
+            match kafka.run(if secure { &args } else { &args[..2] }) {
                 Ok(_) => return kafka,
                 // Somebody else took a port since we looked.
                 Err(why) => assert!(why.contains("in use") && attempt < 5, "{why}"),
@@ -92,10 +104,27 @@ impl Kafka {
         (0..self.nodes).map(|n| format!("127.0.0.1:{}", self.port + 10 * n)).collect::<Vec<_>>().join(",")
     }
 
+    /// The Java client's properties file of a user of a secure cluster.
+    pub fn properties_of(&self, user: &str) -> String {
+        self.state().join(format!("clients/{user}.properties")).to_str().unwrap().to_owned()
+    }
+
+    /// Grants user `edge` of a secure cluster what an edge needs, no more.
+    #[track_caller]
+    pub fn grant_edge(&self, topic: &str) {
+        self.run(&["edge-acls", topic, "klatsch-edge-"]).unwrap_or_else(|why| panic!("{why}"));
+    }
+
     /// A librdkafka configuration that knows the brokers.
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.bootstrap()).set("topic.metadata.refresh.interval.ms", "1000");
+        if self.secure {
+            let admin = std::fs::read_to_string(self.state().join("clients/admin.librdkafka.properties")).unwrap();
+            for (name, value) in admin.lines().filter_map(|line| line.split_once('=')) {
+                config.set(name, value);
+            }
+        }
         config
     }
 
