@@ -157,8 +157,7 @@ impl Follower {
             self.place(seq);
         }
         if repeated {
-            self.metrics.log.repeated.inc();
-            return;
+            return self.count_repeat(seq, record.room);
         }
         let Some(entry) = self.tail.get(seq) else { return };
         let mut interested = self.tail.interested(entry.room).peekable();
@@ -177,6 +176,15 @@ impl Follower {
                 self.metrics.log.poison.of(Poison::from(&error)).inc();
             }
         }
+    }
+
+    /// A record that is not shown is one of two things: a repeat, or one that could not be shown anyway.
+    fn count_repeat(&self, seq: Seq, room: &[u8]) {
+        let value = self.tail.get(seq).map(|entry| entry.value.clone()).unwrap_or_default();
+        match chat_proto::decode(value, room) {
+            Ok(_) => self.metrics.log.repeated.inc(),
+            Err(error) => self.metrics.log.poison.of(Poison::from(&error)).inc(),
+        };
     }
 
     /// Whether the record repeats an earlier one. What cannot be read repeats nothing.

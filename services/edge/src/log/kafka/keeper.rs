@@ -60,14 +60,6 @@ impl Observer {
         (0..self.partitions()?).map(|p| self.watermarks(p)).collect()
     }
 
-    /// Whether any bootstrap broker takes a TCP connection, answering or not.
-    fn some_broker_listens(&self) -> bool {
-        let addresses = self.brokers.split(',').filter_map(|broker| broker.trim().to_socket_addrs().ok()).flatten();
-        addresses
-            .take(BROKERS_ASKED)
-            .any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
-    }
-
     /// Serves the client's log lines; it has no assignment and so never a record.
     fn serve(&self) {
         for _ in 0..100 {
@@ -76,6 +68,12 @@ impl Observer {
             }
         }
     }
+}
+
+/// Whether any of these brokers (`host:port[,host:port…]`) takes a TCP connection, answering or not.
+fn some_listens(brokers: &str) -> bool {
+    let addresses = brokers.split(',').filter_map(|broker| broker.trim().to_socket_addrs().ok()).flatten();
+    addresses.take(BROKERS_ASKED).any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
 }
 
 /// What the thread works on.
@@ -145,7 +143,7 @@ impl Keeper {
             }
             Err(error) => {
                 // Frozen brokers answer nothing, but they are there: that is a stall, and nobody is refused for it yet.
-                let listens = self.observer.some_broker_listens();
+                let listens = some_listens(&self.observer.brokers);
                 self.state.connected.store(listens, Relaxed);
                 tracing::debug!(%error, listens, "no broker answers");
             }
@@ -234,6 +232,7 @@ impl Drop for KeeperThread {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -248,5 +247,15 @@ mod tests {
         stopped.found(1);
         assert!(!stopped.add(0));
         assert_eq!(stopped.missing, 1);
+    }
+
+    /// Promise 10: a frozen broker is a stall, a dead one is away.
+    #[test]
+    fn p10_who_takes_a_connection_is_there() {
+        let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = frozen.local_addr().unwrap().to_string();
+        assert!(some_listens(&format!("127.0.0.1:1, {there}")));
+        drop(frozen);
+        assert!(!some_listens(&there));
     }
 }
