@@ -8,9 +8,17 @@ use std::time::Duration;
 
 use kit::edge::Edge;
 use kit::kafka::Kafka;
-use kit::wire::Wire;
+use kit::wire::{Incoming, Wire};
 
 const LONG: Duration = Duration::from_secs(40);
+
+/// What a SEND is answered with, if it is answered at once.
+fn answer(wire: &mut Wire) -> Option<String> {
+    match wire.next_within(Duration::from_millis(500))? {
+        Incoming::Text(octets) => Some(String::from_utf8(octets).unwrap()),
+        other => panic!("an answer expected, got {other:?}"),
+    }
+}
 
 #[test]
 fn p10_kafka_away_and_back() {
@@ -35,24 +43,22 @@ fn p10_kafka_away_and_back() {
 
     // One SEND a second is let through to find out; the others are refused at once, and their session with them.
     let refused = kit::eventually("a SEND is refused at once", LONG, || {
-        let mut sender = Wire::connect(&edge);
-        sender.say("SEND", &[("destination", "/topic/r"), ("receipt", "r")], "lost");
-        let error = match sender.next_within(Duration::from_secs(2)) {
-            Some(kit::wire::Incoming::Text(octets)) => String::from_utf8(octets).unwrap(),
-            _ => return None,
-        };
-        sender.closed(4004);
-        Some(error)
+        let mut senders = [Wire::connect(&edge), Wire::connect(&edge)];
+        for sender in &mut senders {
+            sender.say("SEND", &[("destination", "/topic/r"), ("receipt", "r")], "lost");
+        }
+        senders.iter_mut().find_map(|sender| {
+            let error = answer(sender)?;
+            sender.closed(4004);
+            Some(error)
+        })
     });
     for header in ["ERROR\n", "x-error-code:503\n", "x-error:log_away\n", "receipt-id:r\n", "retry-after:"] {
         assert!(refused.contains(header), "{header:?} in {refused}");
     }
     let error = kit::eventually("a soft refusal", LONG, || {
         soft.say("SEND", &[("destination", "/topic/r"), ("receipt", "r")], "lost");
-        match soft.next_within(Duration::from_secs(2)) {
-            Some(kit::wire::Incoming::Text(octets)) => Some(String::from_utf8(octets).unwrap()),
-            _ => None,
-        }
+        answer(&mut soft)
     });
     assert!(error.starts_with("MESSAGE\ndestination:/user/queue/errors\n") && error.contains("x-error-code:503\n"));
 

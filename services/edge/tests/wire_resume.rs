@@ -45,6 +45,8 @@ fn resume_begins_behind_any_message_of_the_partition() {
     let ids: Vec<String> = ["1", "2", "3"].map(|body| sender.send("/topic/a", body)).into();
     let elsewhere = sender.send("/topic/b", "other");
     sender.send("/topic/a", "4");
+    // A RECEIPT says stored; that this edge has read it back is what a MESSAGE says.
+    assert_eq!([wire.message(), wire.message(), wire.message(), wire.message()], ["1", "2", "3", "4"]);
     for (token, expected) in [
         ("0--1-00000000", &["1", "2", "3", "4"][..]),
         ("first", &["1", "2", "3", "4"]),
@@ -98,10 +100,12 @@ fn p3_a_token_that_does_not_verify_is_answered_with_false_and_nothing_is_replaye
 #[test]
 fn history_gives_the_last_messages_of_the_room() {
     let edge = edge(&[]);
-    let mut sender = Wire::connect(&edge);
+    let (mut watcher, mut sender) = (Wire::connect(&edge), Wire::connect(&edge));
+    watcher.subscribe("0", "/topic/a");
     for n in 0..10 {
-        sender.send("/topic/a", &n.to_string());
         sender.send("/topic/b", "other");
+        sender.send("/topic/a", &n.to_string());
+        assert_eq!(watcher.message(), n.to_string());
     }
     for (asked, expected) in [("3", 7..10), ("0", 10..10), ("1000000", 0..10)] {
         let mut wire = Wire::connect(&edge);
@@ -118,12 +122,14 @@ fn history_gives_the_last_messages_of_the_room() {
 #[test]
 fn p3_what_the_tail_has_forgotten_is_not_resumed() {
     let edge = edge(&["--tail-bytes", "344064"]);
-    let mut sender = Wire::connect(&edge);
+    let (mut watcher, mut sender) = (Wire::connect(&edge), Wire::connect(&edge));
+    watcher.subscribe("0", "/topic/b");
     let first = sender.send("/topic/a", "1");
     let large = "x".repeat(30 * 1024);
     for _ in 0..20 {
         sender.say("SEND", &[("destination", "/topic/b"), ("receipt", "r")], &large);
         sender.receipt("r");
+        assert_eq!(watcher.message().len(), large.len());
     }
     let (receipt, _) = from(&edge, "a", &first);
     assert_eq!(recovered(&receipt), Some(false));
