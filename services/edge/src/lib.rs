@@ -10,7 +10,7 @@
 //! | WebSocket → STOMP | [`transport`], then the crate `stomp-proto` |
 //! | what the frame does; rights, room | [`connection`], [`auth`], [`destination`] |
 //! | into the log, acknowledged → RECEIPT | [`log`], back in [`connection`] |
-//! | out of the log: order, rooms, who wants it | [`follower_thread`], [`follower`], [`tail`] |
+//! | out of the log: order, repeats, rooms, who wants it | [`follower_thread`], [`follower`], [`repeats`], [`tail`] |
 //! | to everybody in the room: encoded once, queued | [`hub`], [`frames`] |
 //! | one write per connection | [`outbound`] |
 //!
