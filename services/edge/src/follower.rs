@@ -44,6 +44,8 @@ pub struct Follower {
     partitions: i32,
     /// For each partition of the topic: whether everything that was there at the start has been read.
     caught_up: Vec<bool>,
+    /// For each partition: whether everything that was there a moment ago has been read.
+    at_end: Vec<bool>,
     outboxes: Vec<Vec<FromFollower>>,
     batches: Vec<Vec<Arc<Message>>>,
     unplaced: Vec<Wanted>,
@@ -61,6 +63,7 @@ impl Follower {
             held: Vec::new(),
             partitions,
             caught_up: Vec::new(),
+            at_end: Vec::new(),
             outboxes: (0..workers).map(|_| Vec::new()).collect(),
             batches: (0..workers).map(|_| Vec::new()).collect(),
             unplaced: Vec::new(),
@@ -78,10 +81,13 @@ impl Follower {
                 if let Some(done) = usize::try_from(partition).ok().and_then(|at| self.caught_up.get_mut(at)) {
                     *done = true;
                 }
+                self.set_at_end(partition, true);
             }
             FeedEvent::Partitions(count) => {
                 self.metrics.log.partitions.set(count.into());
-                self.caught_up.resize(usize::try_from(count).unwrap_or(0), false);
+                let count = usize::try_from(count).unwrap_or(0);
+                self.caught_up.resize(count, false);
+                self.at_end.resize(count, false);
             }
             FeedEvent::Gap { partition, resumed_at } => self.handle_gap(partition, resumed_at),
         }
@@ -151,6 +157,7 @@ impl Follower {
             return;
         }
         self.first_ms = self.first_ms.or(Some(record.timestamp_ms));
+        self.set_at_end(record.partition, false);
         let repeated = self.repeats(record);
         let seq = self.tail.append(record, !repeated);
         if !self.unplaced.is_empty() {
@@ -175,6 +182,12 @@ impl Follower {
             Err(error) => {
                 self.metrics.log.poison.of(Poison::from(&error)).inc();
             }
+        }
+    }
+
+    fn set_at_end(&mut self, partition: i32, at_end: bool) {
+        if let Some(known) = usize::try_from(partition).ok().and_then(|at| self.at_end.get_mut(at)) {
+            *known = at_end;
         }
     }
 
@@ -235,13 +248,14 @@ impl Follower {
     }
 
     fn locate(&mut self, ticket: Ticket, room: &[u8], uuid: [u8; 16], now: Duration) {
-        let mut at = self.tail.find(room).map_or(0, |room| self.tail.last(room));
-        for _ in 0..LOCATE_DEPTH {
-            let Some(entry) = self.tail.get(at) else { break };
-            if chat_proto::peek(&entry.value).is_some_and(|peek| peek.uuid == uuid) {
-                return self.tell_place(ticket, at);
-            }
-            at = entry.previous;
+        // Among all records of the partition: a repeat is kept in no room.
+        let uuid_of = |entry: &Entry| chat_proto::peek(&entry.value).map(|peek| peek.uuid);
+        let found = {
+            let mut recent = self.tail.newest_of(partition_of(room, self.partitions)).take(LOCATE_DEPTH);
+            recent.find(|(_, entry)| uuid_of(entry) == Some(uuid)).map(|(seq, _)| seq)
+        };
+        if let Some(seq) = found {
+            return self.tell_place(ticket, seq);
         }
         self.unplaced.push(Wanted { ticket, uuid, since: now });
     }

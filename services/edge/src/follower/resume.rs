@@ -13,6 +13,8 @@ use crate::{
 
 /// How long a token that is ahead of this edge is held: the edge before was a little faster.
 const HELD: Duration = Duration::from_secs(5);
+/// The same when this edge has read everything there was a moment ago: the token is of another log, most likely.
+const HELD_AT_END: Duration = Duration::from_millis(500);
 /// Subscriptions that may be held at once; one more is told that its token is of no use here.
 const MOST_HELD: usize = 4096;
 
@@ -37,7 +39,9 @@ impl Follower {
         };
         match (place, from) {
             (Place::Ahead, Begin::After(token)) if self.held.len() < MOST_HELD => {
-                self.held.push(Held { who, room, token, until: now + HELD });
+                let at_end = usize::try_from(partition).is_ok_and(|at| self.at_end.get(at) == Some(&true));
+                let until = now + if at_end { HELD_AT_END } else { HELD };
+                self.held.push(Held { who, room, token, until });
             }
             (Place::After(behind), _) => self.join(who, &room, from, Some(behind)),
             (Place::Ahead | Place::Unknown, _) => self.join(who, &room, from, None),

@@ -108,6 +108,10 @@ fn p1_an_unplaced_send_is_found_before_or_after_it_was_read() {
     append(&mut follower, "a", 2, &value("a", 9, b""));
     assert_eq!(heard(&mut follower, 0), ["Stored { partition: 0, offset: 2, timestamp_ms: 2 }"]);
     assert!(follower.unplaced.is_empty());
+    // A repeat is shown to nobody, but its sender is owed an answer.
+    append(&mut follower, "a", 3, &value("a", 9, b""));
+    follower.handle_command(locate(9), NOW);
+    assert_eq!(heard(&mut follower, 0), ["Stored { partition: 0, offset: 3, timestamp_ms: 3 }"]);
 }
 
 #[test]

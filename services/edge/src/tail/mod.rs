@@ -165,6 +165,12 @@ impl Tail {
         (behind, found)
     }
 
+    /// The kept records of a partition, shown or not, newest first.
+    pub fn newest_of(&self, partition: i32) -> impl Iterator<Item = (Seq, &Entry)> {
+        let kept = self.partitions.get(index(partition)).into_iter().flat_map(Partition::newest_first);
+        kept.filter_map(|seq| Some((seq, self.get(seq)?)))
+    }
+
     fn partition(&mut self, number: i32) -> &mut Partition {
         let at = index(number);
         if self.partitions.len() <= at {
@@ -243,11 +249,6 @@ impl Tail {
     /// How many rooms have a subscription on this edge.
     pub fn wanted_rooms(&self) -> usize {
         self.rooms.wanted_rooms()
-    }
-
-    /// The number of the room's newest kept entry; 0 when there is none.
-    pub fn last(&self, room: RoomId) -> Seq {
-        self.rooms[room].last
     }
 
     /// Forgets everything of a partition, so that every reader in it finds a gap. Used when records were lost and

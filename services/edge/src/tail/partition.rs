@@ -63,6 +63,11 @@ impl Partition {
         *self = Self { kept: VecDeque::new(), from: Some(offset), next: offset, last: None };
     }
 
+    /// The kept records, newest first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = Seq> + '_ {
+        self.kept.iter().rev().copied()
+    }
+
     /// The partition's end as a token: the id of its last record, whatever the room.
     pub(super) fn position<'a>(&self, number: i32, get: impl Fn(Seq) -> Option<&'a Entry>) -> MessageId {
         let newest = self.kept.back().and_then(|seq| get(*seq));
