@@ -10,10 +10,13 @@ const PROBE: Duration = Duration::from_secs(1);
 /// How often what is costly to measure is measured.
 const GAUGES: Duration = Duration::from_secs(5);
 
+/// An edge this many records behind the end of a partition does not keep up.
+const FAR_BEHIND: i64 = 50_000;
+
 impl Edge {
     /// Stays until the edge has drained or a thread has ended.
     pub(super) fn watch<L: Log>(&self, log: &L, gate: &LogGate) -> Exit {
-        let mut unreachable_since = None;
+        let (mut unreachable_since, mut read_before) = (None, 0);
         let (mut last_probe, mut last_gauges) = (Instant::now(), Instant::now());
         while !self.shutdown.is_draining() {
             match self.ends.recv_timeout(WATCH) {
@@ -29,7 +32,7 @@ impl Edge {
             }
             if last_gauges.elapsed() >= GAUGES {
                 last_gauges = Instant::now();
-                self.update_gauges(log);
+                self.update_gauges(log, &mut read_before);
             }
         }
         self.drain(log)
@@ -72,12 +75,41 @@ impl Edge {
         Exit::ThreadDied
     }
 
-    fn update_gauges<L: Log>(&self, log: &L) {
+    fn update_gauges<L: Log>(&self, log: &L, read_before: &mut u64) {
         self.metrics.connections.open.set(i64::try_from(self.server.connections()).unwrap_or(i64::MAX));
-        for (partition, lag) in log.lags() {
+        let lags = log.lags();
+        for &(partition, lag) in &lags {
             self.metrics.log.set_lag(partition, lag);
+        }
+        let read = self.metrics.log.records.get();
+        let stands = std::mem::replace(read_before, read) == read;
+        if self.readiness.started() {
+            let behind = lags.iter().map(|(_, lag)| *lag).max().unwrap_or(0);
+            self.readiness.set(Check::Tail, keeps_up(behind, stands));
         }
         let failing = self.readiness.ready(Instant::now());
         self.metrics.readiness(&failing);
+    }
+}
+
+/// Readiness follows progress (promise 9): an edge that falls far behind, or stands still behind, takes nobody new.
+fn keeps_up(behind: i64, stands: bool) -> Result<(), String> {
+    match behind {
+        FAR_BEHIND.. => Err(format!("{behind} records behind the end of a partition")),
+        1.. if stands => Err(format!("{behind} records behind the end of a partition, and none is read")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p9_readiness_follows_progress() {
+        assert_eq!(keeps_up(0, true), Ok(()), "a quiet log");
+        assert_eq!(keeps_up(500, false), Ok(()), "a burst");
+        assert!(keeps_up(500, true).is_err());
+        assert!(keeps_up(FAR_BEHIND, false).is_err());
     }
 }
