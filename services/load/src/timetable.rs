@@ -135,10 +135,16 @@ mod tests {
     async fn the_thread_calls_each_sender_not_before_its_time() {
         let table = Arc::new(Timetable::new(1_000.0, Duration::from_millis(20), 2));
         table.start().unwrap();
-        for turn in 0..10 {
-            for sender in 0..2 {
+        for sender in 0..2 {
+            let (mut calls, mut turn) = (0, 0);
+            while turn < 10 {
                 table.turn(sender).await;
-                assert!(clock::now() >= table.due(sender, turn).unwrap());
+                assert!(clock::now() >= table.due(sender, calls).unwrap());
+                calls += 1;
+                // A late sender is called once for all that has become due meanwhile.
+                while table.due(sender, turn).is_some_and(|due| due <= clock::now()) {
+                    turn += 1;
+                }
             }
         }
     }
