@@ -12,6 +12,7 @@
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, Mutex, Weak, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -76,6 +77,10 @@ impl fmt::Display for OpenError {
 }
 
 impl std::error::Error for OpenError {}
+
+fn cannot_look_back(error: KafkaError) -> LogError {
+    LogError(format!("cannot look back: {error}"))
+}
 
 fn unusable(error: KafkaError) -> OpenError {
     OpenError::Settings(format!("Kafka client: {error}"))
@@ -187,14 +192,23 @@ impl Log for KafkaLog {
         }
     }
 
+    fn retained(&self, partition: i32, timeout: Duration) -> Result<Range<i64>, LogError> {
+        let (low, high) = self.observer.watermarks(partition, timeout).map_err(cannot_look_back)?;
+        Ok(low..high)
+    }
+
+    fn offset_at(&self, partition: i32, ms: i64, timeout: Duration) -> Result<i64, LogError> {
+        self.observer.offset_at(partition, ms, timeout).map_err(cannot_look_back)
+    }
+
     fn scan(
         &self,
         partition: i32,
-        from: i64,
+        range: Range<i64>,
         budget: Budget,
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, LogError> {
-        self.scanners.scan(partition, from, budget, sink)
+        self.scanners.scan(partition, range, budget, sink)
     }
 
     fn flush(&self, timeout: Duration) -> usize {

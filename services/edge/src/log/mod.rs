@@ -6,7 +6,7 @@
 //!
 //! Nothing outside this module knows which twin is in use.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, ops::Range, time::Duration};
 
 use bytes::Bytes;
 
@@ -163,9 +163,9 @@ pub struct Budget {
 /// How a [`Log::scan`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScanEnd {
-    /// Everything from `from` up to the end that stood when the scan began was handed over.
+    /// Every record of the range, up to the end that stood when the scan began, was handed over.
     Complete,
-    /// The budget ended first, or the offset is no longer retained: what was handed over is not the whole.
+    /// The budget ended first, or the range's beginning is no longer retained: what was handed over is not the whole.
     Incomplete,
 }
 
@@ -194,12 +194,20 @@ pub trait Log: Send + Sync + 'static {
     /// A reader of every record of every room. The first event of all is [`FeedEvent::Partitions`].
     fn feed(&self, start: Start) -> Result<Self::Feed, LogError>;
 
-    /// A bounded look back into one partition from offset `from` (inclusive) up to the end that stands now.
+    /// The offsets that a partition retains now: the first, and one past the last. Blocks its thread up to `timeout`;
+    /// uses a client of its own, never the feed's, which would wait behind a long poll.
+    fn retained(&self, partition: i32, timeout: Duration) -> Result<Range<i64>, LogError>;
+
+    /// An offset at or before the first record of a partition that was appended at `ms` (since the Unix epoch) or later,
+    /// as near to it as the log can tell; the end when there is none. Blocks its thread up to `timeout`.
+    fn offset_at(&self, partition: i32, ms: i64, timeout: Duration) -> Result<i64, LogError>;
+
+    /// A bounded look back: reads the offsets `range` of one partition, clipped to the end that stands now.
     /// Blocks its thread up to `budget.time`; uses a client of its own.
     fn scan(
         &self,
         partition: i32,
-        from: i64,
+        range: Range<i64>,
         budget: Budget,
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, LogError>;

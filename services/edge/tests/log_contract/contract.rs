@@ -6,17 +6,20 @@ use klatsch_edge::log::{Budget, Log, Outcome, ReadRecord, Reason, Reports, ScanE
 
 use crate::harness::{Check, Collected, Event, LIMIT, Reading, Twin, record, ticket};
 
+/// Beyond every end.
+const END: i64 = i64::MAX;
 const AMPLE: Budget = Budget { records: 1_000_000, bytes: 1 << 30, time: LIMIT };
 
 /// Every check, each on a log of its own.
 pub(crate) fn keeps<T: Twin>(twin: &T) {
-    let checks: [Check<T>; 7] = [
+    let checks: [Check<T>; 8] = [
         ("order, octets and offsets", order_octets_offsets),
         ("the end of a partition, and what comes after", end_of_partition),
         ("giving up a wait loses nothing", cancelled_waits),
         ("rewinding by offset", rewinding),
         ("a full queue", full_queue),
         ("looking back", looking_back),
+        ("offsets by append time", offsets_by_time),
         ("a gap when trimmed", gap_when_trimmed),
     ];
     for (name, check) in checks {
@@ -173,20 +176,52 @@ fn full_queue<T: Twin>(twin: &T) {
 
 fn looking_back<T: Twin>(twin: &T) {
     let (log, _reports) = ten(twin);
-    let scan = |from, budget| {
+    let scan = |range, budget| {
         let mut found = Vec::new();
-        let end = log.scan(0, from, budget, &mut |r: ReadRecord<'_>| found.push((r.offset, r.value.to_vec()))).unwrap();
+        let end =
+            log.scan(0, range, budget, &mut |r: ReadRecord<'_>| found.push((r.offset, r.value.to_vec()))).unwrap();
         (end, found)
     };
+    assert_eq!(log.retained(0, LIMIT).unwrap(), 0..10);
     let all: Vec<_> = (0..10).map(|i| (i, vec![i as u8])).collect();
-    assert_eq!(scan(0, AMPLE), (ScanEnd::Complete, all.clone()));
-    assert_eq!(scan(6, AMPLE), (ScanEnd::Complete, all[6..].to_vec()));
-    assert_eq!(scan(10, AMPLE), (ScanEnd::Complete, Vec::new()));
-    assert_eq!(scan(0, Budget { records: 4, ..AMPLE }), (ScanEnd::Incomplete, all[..4].to_vec()));
-    assert_eq!(scan(6, Budget { records: 4, ..AMPLE }).0, ScanEnd::Complete);
+    assert_eq!(scan(0..END, AMPLE), (ScanEnd::Complete, all.clone()));
+    assert_eq!(scan(6..END, AMPLE), (ScanEnd::Complete, all[6..].to_vec()));
+    assert_eq!(scan(10..END, AMPLE), (ScanEnd::Complete, Vec::new()));
+    assert_eq!(scan(2..5, AMPLE), (ScanEnd::Complete, all[2..5].to_vec()), "the range's end is exclusive");
+    assert_eq!(scan(8..11, AMPLE), (ScanEnd::Complete, all[8..].to_vec()), "clipped to what stands");
+    assert_eq!(scan(5..5, AMPLE), (ScanEnd::Complete, Vec::new()));
+    assert_eq!(scan(2..5, Budget { records: 3, ..AMPLE }), (ScanEnd::Complete, all[2..5].to_vec()));
+    assert_eq!(scan(0..END, Budget { records: 4, ..AMPLE }), (ScanEnd::Incomplete, all[..4].to_vec()));
+    assert_eq!(scan(6..END, Budget { records: 4, ..AMPLE }).0, ScanEnd::Complete);
     // A record here is 5 octets of key and value.
-    assert_eq!(scan(0, Budget { bytes: 15, ..AMPLE }), (ScanEnd::Incomplete, all[..3].to_vec()));
-    assert_eq!(scan(0, Budget { time: Duration::ZERO, ..AMPLE }), (ScanEnd::Incomplete, Vec::new()));
+    assert_eq!(scan(0..END, Budget { bytes: 15, ..AMPLE }), (ScanEnd::Incomplete, all[..3].to_vec()));
+    assert_eq!(scan(0..END, Budget { time: Duration::ZERO, ..AMPLE }), (ScanEnd::Incomplete, Vec::new()));
+}
+
+/// The records of one partition, as they were appended: whatever time is asked for, nothing that late is left out, and
+/// a log that keeps append times names the very record.
+fn offsets_by_time<T: Twin>(twin: &T) {
+    let (log, reports) = open(twin, 2);
+    for i in 0..5_usize {
+        log.publish(record(0, b"room", &[i as u8]), ticket(i)).unwrap();
+        reports.wait_for(i + 1);
+        // So that the next one is later by the log's clock.
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    let mut times = Vec::new();
+    log.scan(0, 0..END, AMPLE, &mut |r| times.push(r.timestamp_ms)).unwrap();
+    assert_eq!(times.len(), 5);
+    for (offset, ms) in (0..).zip(times.iter().copied()) {
+        let found = log.offset_at(0, ms, LIMIT).unwrap();
+        assert!(
+            found == offset || !T::TIMED && (0..offset).contains(&found),
+            "{found} for {offset} at {ms} of {times:?}"
+        );
+    }
+    let after = log.offset_at(0, times[4] + 1, LIMIT).unwrap();
+    assert!(after == 5 || !T::TIMED, "{after} where nothing is that late");
+    assert_eq!(log.offset_at(1, times[0], LIMIT).unwrap(), 0, "an empty partition");
+    assert!(log.retained(2, Duration::from_secs(5)).is_err() && log.offset_at(2, 0, Duration::from_secs(5)).is_err());
 }
 
 /// Promise 3: what is lost is announced, never skipped.
@@ -200,10 +235,13 @@ fn gap_when_trimmed<T: Twin>(twin: &T) {
     assert!(gap.is_some() && gap < first, "no gap before the first record: {:?}", &reading.events[..2]);
     assert_eq!(reading.records(0)[0].0, low);
 
+    let end = reading.records(0).last().unwrap().0 + 1;
+    assert_eq!(log.retained(0, LIMIT).unwrap(), low..end);
+    assert!(log.offset_at(0, 0, LIMIT).unwrap() <= low, "what is gone is not looked for");
     let mut found = 0;
-    assert_eq!(log.scan(0, low - 1, AMPLE, &mut |_| found += 1).unwrap(), ScanEnd::Incomplete);
+    assert_eq!(log.scan(0, low - 1..END, AMPLE, &mut |_| found += 1).unwrap(), ScanEnd::Incomplete);
     assert_eq!(found, 0, "a partial look back");
-    assert_eq!(log.scan(0, low, AMPLE, &mut |_| found += 1).unwrap(), ScanEnd::Complete);
+    assert_eq!(log.scan(0, low..END, AMPLE, &mut |_| found += 1).unwrap(), ScanEnd::Complete);
     assert_eq!(found, reading.records(0).len());
 
     // Rewinding further than what is kept is no gap: nothing was asked for that is lost.

@@ -87,7 +87,7 @@ impl FeedShared {
 }
 
 /// Kafka's partition number of an index.
-fn number(partition: usize) -> i32 {
+pub(super) fn number(partition: usize) -> i32 {
     i32::try_from(partition).unwrap_or(i32::MAX)
 }
 

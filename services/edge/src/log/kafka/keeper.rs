@@ -11,6 +11,7 @@ use std::{
 };
 
 use rdkafka::{
+    Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{IsError as _, KafkaError, RDKafkaErrorCode as Code},
 };
@@ -18,7 +19,7 @@ use rdkafka::{
 use super::{
     super::Reports,
     context::{Alarm, Context, Fault, State, lock},
-    feed::{FeedShared, News},
+    feed::{FeedShared, News, number},
     producer::Producer,
     scan::Scanners,
 };
@@ -52,12 +53,25 @@ impl Observer {
         }
     }
 
-    pub(super) fn watermarks(&self, partition: usize) -> Result<(i64, i64), KafkaError> {
-        self.client.fetch_watermarks(&self.topic, i32::try_from(partition).unwrap_or(i32::MAX), ANSWER)
+    pub(super) fn watermarks(&self, partition: i32, timeout: Duration) -> Result<(i64, i64), KafkaError> {
+        self.client.fetch_watermarks(&self.topic, partition, timeout)
     }
 
     pub(super) fn all_watermarks(&self) -> Result<Watermarks, KafkaError> {
-        (0..self.partitions()?).map(|p| self.watermarks(p)).collect()
+        (0..number(self.partitions()?)).map(|p| self.watermarks(p, ANSWER)).collect()
+    }
+
+    /// The first offset appended at `ms` or later; the end when there is none.
+    pub(super) fn offset_at(&self, partition: i32, ms: i64, timeout: Duration) -> Result<i64, KafkaError> {
+        let until = Instant::now() + timeout;
+        let mut question = TopicPartitionList::new();
+        question.add_partition_offset(&self.topic, partition, Offset::Offset(ms))?;
+        let answer = self.client.offsets_for_times(question, timeout)?;
+        let found = answer.find_partition(&self.topic, partition);
+        match found.map(|it| it.error().map(|()| it.offset())).transpose()? {
+            Some(Offset::Offset(offset)) => Ok(offset),
+            _ => Ok(self.watermarks(partition, until.saturating_duration_since(Instant::now()))?.1),
+        }
     }
 
     /// Serves the client's log lines; it has no assignment and so never a record.
@@ -168,7 +182,7 @@ impl Keeper {
             if self.state.is_stopping() {
                 return;
             }
-            let Ok((low, high)) = self.observer.watermarks(partition) else {
+            let Ok((low, high)) = self.observer.watermarks(number(partition), ANSWER) else {
                 complete = false;
                 continue;
             };

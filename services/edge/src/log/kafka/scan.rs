@@ -1,6 +1,7 @@
 //! Looking back into one partition, with clients that do nothing else.
 
 use std::{
+    ops::Range,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -34,7 +35,7 @@ impl Scanners {
     pub(super) fn scan(
         &self,
         partition: i32,
-        from: i64,
+        range: Range<i64>,
         budget: Budget,
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, LogError> {
@@ -44,7 +45,7 @@ impl Scanners {
             None => self.make(),
         };
         let result = client.and_then(|client| {
-            let end = self.scan_with(&client, partition, from, budget, until, sink);
+            let end = self.scan_with(&client, partition, range, budget, until, sink);
             client.unassign()?;
             let mut idle = lock(&self.idle);
             if idle.len() < KEPT {
@@ -68,7 +69,7 @@ impl Scanners {
         &self,
         client: &BaseConsumer<Context>,
         partition: i32,
-        from: i64,
+        range: Range<i64>,
         budget: Budget,
         until: Instant,
         sink: &mut dyn FnMut(ReadRecord<'_>),
@@ -76,21 +77,22 @@ impl Scanners {
         let left = || until.saturating_duration_since(Instant::now());
         let topic = self.settings.topic.as_str();
         let (low, high) = client.fetch_watermarks(topic, partition, left())?;
-        if from < low {
+        if range.start < low {
             return Ok(ScanEnd::Incomplete);
         }
-        if from >= high {
+        let end = range.end.min(high);
+        if range.start >= end {
             return Ok(ScanEnd::Complete);
         }
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
+        assignment.add_partition_offset(topic, partition, Offset::Offset(range.start))?;
         client.assign(&assignment)?;
 
         let (mut records, mut bytes) = (0, 0);
         while !left().is_zero() {
             let message = match client.poll(left()) {
                 None => break,
-                Some(Ok(message)) if message.offset() >= high => return Ok(ScanEnd::Complete),
+                Some(Ok(message)) if message.offset() >= end => return Ok(ScanEnd::Complete),
                 Some(Ok(message)) => message,
                 // Only of this assignment: unassigning has made all earlier events stale.
                 Some(Err(KafkaError::PartitionEOF(p))) if p == partition => return Ok(ScanEnd::Complete),
@@ -111,7 +113,7 @@ impl Scanners {
             }
             let (offset, timestamp_ms) = (message.offset(), message.timestamp().to_millis().unwrap_or(0));
             sink(ReadRecord { partition, offset, timestamp_ms, room, value });
-            if offset + 1 >= high {
+            if offset + 1 >= end {
                 return Ok(ScanEnd::Complete);
             }
         }
