@@ -220,7 +220,7 @@ fn rewinding_as_an_edge<T: Twin>(twin: &T) {
         (Rewind { records: 4, window: age(8, 6), ..all }, 6, 8),
         (Rewind { age: age(11, 7), window: age(7, 2), ..all }, 2, 7),
         (Rewind { age: age(11, 7), window: age(7, 2), span: 1, ..all }, 6, 7),
-        (Rewind { records: 2, age: age(11, 7), window: age(10, 9), span: 5, ..all }, 9, 10),
+        (Rewind { records: 2, age: age(11, 7), window: age(10, 9), span: 5 }, 9, 10),
         (Rewind { records: 0, age: Duration::ZERO, window: Duration::ZERO, span: 0 }, 11, 11),
         (Rewind { records: 1, age: far, window: Duration::ZERO, span: 100 }, 11, 11),
     ] {
