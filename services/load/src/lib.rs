@@ -15,7 +15,9 @@
 //! | what is counted and measured | [`counters`], [`latency`] |
 //! | what is printed | [`progress`], [`report`] |
 //! | `dump`: a topic as JSON lines | [`dump`] |
+//! | `chaos`: faults on a cluster, and what became of the promises | [`chaos`] |
 
+pub mod chaos;
 pub mod chat;
 pub mod checker;
 pub mod cli;

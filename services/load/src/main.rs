@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use klatsch_load::{
-    chat,
+    chaos, chat,
     cli::{Cli, Command},
     dump,
 };
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Chat(settings) => chat::run(*settings),
         Command::Dump(settings) => dump::run(&settings),
+        Command::Chaos(settings) => chaos::run(&settings),
     }
     .into()
 }
