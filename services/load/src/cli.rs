@@ -42,10 +42,22 @@ Exit codes: 0 every promise held, 1 a promise broke (the first counter-example i
 
 const DUMP_HELP: &str = "\
 One line per record, partition by partition, with the fields partition, offset, timestamp (ms), key, message_id, uuid (hex), \
-sender, idempotency_key and size. A record that no edge could show has \"error\" instead of uuid, sender and \
-idempotency_key.
+sender, idempotency_key and size; and run, client, n and try if `chat` sent it. A record that no edge could show has \
+\"error\" instead of uuid, sender and idempotency_key.
 
 Exit codes: 0 the whole topic was read, 2 it could not be.";
+
+const VERIFY_HELP: &str = "\
+Reads what `chat --record` wrote, of one process or of several, and the topic, and checks promises 1 to 8 and 10: every RECEIPT's \
+record is there and is that SEND's, sessions see the log's order, without a gap, nothing twice; every SEND ended in time; \
+senders are who they were. Prints how often each promise was checked and broken, and the first counter-example of each.
+
+Examples:
+  klatsch-load verify --history a.jsonl --history b.jsonl --kafka 127.0.0.1:19092
+  klatsch-load verify --history a.jsonl --dump before.jsonl --dump after.jsonl
+      a topic that lost its beginning, or was deleted and made anew, between two dumps
+
+Exit codes: 0 every promise held, 1 a promise broke (the first counter-example of each is printed), 2 it could not run.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -56,6 +68,9 @@ pub enum Command {
     /// Print a whole topic as JSON lines
     #[command(after_help = DUMP_HELP)]
     Dump(DumpSettings),
+    /// Judge what clients did and saw by what lies in the topic
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifySettings),
     /// Faults on a real cluster, under load, and what became of the promises
     #[command(after_help = settings::HELP)]
     Chaos(ChaosSettings),
@@ -176,6 +191,36 @@ pub struct DumpSettings {
     /// A setting for librdkafka; repeatable
     #[arg(long, value_name = "K=V", value_parser = property)]
     pub kafka_property: Vec<(String, String)>,
+}
+
+/// The settings of `verify`.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("log").required(true).multiple(true).args(["dump", "kafka"]))]
+pub struct VerifySettings {
+    /// A history; repeatable
+    #[arg(long, required = true, value_name = "FILE")]
+    pub history: Vec<PathBuf>,
+    /// The topic as `dump` printed it; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub dump: Vec<PathBuf>,
+    /// Kafka's bootstrap brokers: the topic as it is now
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub kafka: Option<String>,
+    /// The topic
+    #[arg(long, default_value = "chat.events.v1", value_name = "NAME")]
+    pub topic: String,
+    /// A setting for librdkafka; repeatable
+    #[arg(long, value_name = "K=V", value_parser = property)]
+    pub kafka_property: Vec<(String, String)>,
+    /// When a fault began, in milliseconds since 1970: how soon it was noticed, and how long it lasted; repeatable
+    #[arg(long, value_name = "MS")]
+    pub fault_at: Vec<u64>,
+    /// No session may end unless its client asked for it
+    #[arg(long)]
+    pub expect_no_close: bool,
+    /// The result as one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl ChatSettings {

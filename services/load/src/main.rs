@@ -6,13 +6,14 @@ use clap::Parser as _;
 use klatsch_load::{
     chaos, chat,
     cli::{Cli, Command},
-    dump,
+    dump, verify,
 };
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Chat(settings) => chat::run(*settings),
         Command::Dump(settings) => dump::run(&settings),
+        Command::Verify(settings) => verify::run(&settings),
         Command::Chaos(settings) => chaos::run(&settings),
     }
     .into()

@@ -22,6 +22,7 @@ mod session;
 mod wire;
 
 pub use failure::{Failure, Reason};
+pub use room::is_secret;
 
 use std::{sync::Arc, time::Duration};
 
