@@ -218,6 +218,9 @@ pub struct VerifySettings {
     /// No session may end unless its client asked for it
     #[arg(long)]
     pub expect_no_close: bool,
+    /// Clients could not be reached for a while: how late an answer came is not judged
+    #[arg(long)]
+    pub late_answers: bool,
     /// The result as one JSON object
     #[arg(long)]
     pub json: bool,

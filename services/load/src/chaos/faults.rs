@@ -18,6 +18,8 @@ pub(super) struct Fault {
     pub(super) edges_end: bool,
     /// When RECEIPTs must flow as before.
     pub(super) recovers: Recovers,
+    /// Clients cannot be reached, so that answers come when they can.
+    pub(super) late_answers: bool,
     /// It needs a cluster with passwords.
     pub(super) secure: bool,
     /// `F=random` does it, with these arguments.
@@ -77,6 +79,7 @@ const HARMLESS: Fault = Fault {
     gaps: false,
     edges_end: false,
     recovers: Recovers::Alone(5),
+    late_answers: false,
     secure: false,
     random: None,
 };
@@ -110,7 +113,7 @@ pub(super) const ALL: [Fault; 21] = [
     Fault { name: "edge-cut-from-kafka", ..CUT },
     Fault { name: "one-way-cut", ..CUT },
     Fault { name: "one-way-cut-out", ..CUT },
-    Fault { name: "slow-client", on: Clients, closes: &[1006, 4002], sends: Unknown, recovers: AfterEnd(15), random: Some(Args::None), ..HARMLESS },
+    Fault { name: "slow-client", on: Clients, closes: &[1006, 4002], sends: Unknown, recovers: AfterEnd(15), random: Some(Args::None), late_answers: true, ..HARMLESS },
     Fault { name: "producer-queue-full", ..CUT },
     Fault { name: "clock-skew", closes: &[1006, 1012, 1001], recovers: AfterEnd(5), ..EDGE_ENDS },
     Fault { name: "add-partitions", on: Topic, ..HARMLESS },
@@ -177,7 +180,8 @@ mod tests {
     fn every_fault_of_the_scripts_has_its_expectations_and_no_other() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/local/fault.d");
         let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
-        let scripts: BTreeSet<String> = fs::read_dir(dir).unwrap().map(name).collect();
+        let scripts = fs::read_dir(dir).unwrap().map(name).filter(|name| !name.starts_with('.'));
+        let scripts: BTreeSet<String> = scripts.collect();
         let ours: BTreeSet<String> = ALL.iter().map(|fault| fault.name.to_owned()).collect();
         assert_eq!(scripts, ours);
         assert_eq!(ours.len(), ALL.len(), "a name twice");

@@ -29,7 +29,7 @@ pub(super) struct Normal {
 pub(super) struct Outage {
     /// The first bucket that lacked RECEIPTs.
     pub(super) from: u64,
-    /// When they flowed again; `None`: not while anybody looked.
+    /// The end of the first bucket that had them again; `None`: none had while anybody looked.
     pub(super) until: Option<u64>,
 }
 
@@ -81,7 +81,7 @@ pub(super) fn outages(answers: &[Answer], normal: &Normal, from: u64, until: u64
         // The window looks ahead: the disturbance begins where RECEIPTs begin to lack.
         let begun = (bucket..bucket + WINDOW).find(|bucket| lacks(*bucket)).unwrap_or(bucket);
         let over = (begun..windows).find(|bucket| !lacks(*bucket) && !disturbed(*bucket));
-        outages.push(Outage { from: at(begun), until: over.map(at) });
+        outages.push(Outage { from: at(begun), until: over.map(|bucket| at(bucket + 1)) });
         bucket = over.unwrap_or(windows);
     }
     outages
@@ -122,10 +122,10 @@ mod tests {
     #[test]
     fn a_stall_is_measured_to_the_bucket() {
         let normal = Normal { rate: 100.0, p99: 5_000 };
-        // The last half second of the held ones comes in time, but all at once: RECEIPTs flow from 8.2 s on.
+        // The last half second of the held ones comes in time, but all at once: the bucket from 8.2 s on has RECEIPTs.
         let found = outages(&flow(&[(5 * S, 8_200_000)]), &normal, 4 * S, 20 * S);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!((found[0].from, found[0].until), (5 * S, Some(8_200_000)), "{found:?}");
+        assert_eq!((found[0].from, found[0].until), (5 * S, Some(8_300_000)), "{found:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `round.rs`, `scene.rs` | a round: load, fault, recovery, verdict |
 //! | `crowd.rs` | the load, which is `chat --record` |
 //! | `seen.rs`, `probe.rs` | what clients saw, what edges said |
+//! | `witness.rs` | the topic, read while a fault takes records away |
 //! | `measure.rs`, `judge.rs`, `verdict.rs` | what was disturbed for how long; what should not have happened; what `verify` says |
 //! | `random.rs` | a seed's faults |
 //! | `row.rs`, `report.rs`, `markdown.rs` | the tables |
@@ -32,6 +33,7 @@ pub mod settings;
 mod stage;
 mod stop;
 mod verdict;
+mod witness;
 
 use std::{
     env, fs,

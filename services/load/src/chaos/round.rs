@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
@@ -18,7 +19,12 @@ use super::{
     settings::ChaosSettings,
     stop::Stop,
     verdict,
+    witness::Witness,
 };
+
+const TOPIC: &str = "chat.events.v1";
+/// A witness needs this to catch up.
+const READING: Duration = Duration::from_secs(3);
 
 /// Where a round's row is.
 pub(super) fn row_file(dir: &Path) -> PathBuf {
@@ -78,10 +84,11 @@ impl Play {
     }
 
     fn on(&self, site: &Site, settings: &ChaosSettings, dir: &Path) -> Result<Row, String> {
-        let mut scene = Scene::open(site, &self.name(), &self.plans(site, settings), dir)?;
+        let plans = self.plans(site, settings);
+        let mut scene = Scene::open(site, &self.name(), &plans, dir)?;
         let (pids, resumed) = (site.scripts.pids()?, resumed(site));
         let (begun, ended) = match self {
-            Play::Fault(fault) => hold(&mut scene, fault, site)?,
+            Play::Fault(fault) => hold(&mut scene, fault, site, dir)?,
             Play::Random { seed, round } => nemesis(&mut scene, *seed, *round, site)?,
         };
         let well = scene.recover(begun)?;
@@ -106,15 +113,26 @@ impl Play {
             row.misses.push(format!("{from_log} sessions were not resumed from memory"));
         }
         row.misses.extend(wrong);
-        verdict::pass(site, settings, dir, &mut row)?;
+        // Random faults are of every kind.
+        let late_answers = fault.is_none_or(|fault| fault.late_answers);
+        verdict::pass(site, dir, plans.len(), late_answers, &mut row)?;
         Ok(row)
     }
 }
 
-fn hold(scene: &mut Scene<'_>, fault: &Fault, site: &Site) -> Result<(u64, u64), String> {
+fn hold(scene: &mut Scene<'_>, fault: &Fault, site: &Site, dir: &Path) -> Result<(u64, u64), String> {
     let time = site.scripts.faults()?.get(fault.name).map(|(hold, _)| *hold);
     let time = time.ok_or_else(|| format!("deploy/local/fault does not know {}", fault.name))?;
+    let witness = if fault.gaps {
+        let properties = site.scripts.kafka_properties();
+        let witness = Witness::start(&site.parts.boot, &properties, TOPIC, &dir.join(verdict::BEFORE))?;
+        scene.wait(READING)?;
+        Some(witness)
+    } else {
+        None
+    };
     let begun = scene.begin(fault.name, &[])?;
+    witness.map_or(Ok(()), Witness::end)?;
     // Whatever goes wrong, the cluster is mended first.
     let held = scene.wait(time);
     let ended = scene.end(fault.name)?;

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
+    env,
+    fs::{self, File, OpenOptions},
     io::{Read as _, Seek as _, SeekFrom},
     net::SocketAddr,
     os::unix::process::CommandExt as _,
@@ -107,6 +108,15 @@ impl Scripts {
         Ok(text.lines().filter_map(fault).collect())
     }
 
+    /// What librdkafka needs beside the addresses: nothing, or what a cluster with passwords asks for.
+    pub(super) fn kafka_properties(&self) -> Vec<(String, String)> {
+        let file = state_home().map(|home| home.join("kafka/clients/admin.librdkafka.properties"));
+        let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+        let pair =
+            |line: &str| line.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+        text.lines().filter_map(pair).collect()
+    }
+
     /// The processes that run, by name.
     ///
     /// # Errors
@@ -119,6 +129,14 @@ impl Scripts {
         };
         Ok(text.lines().filter_map(pid).collect())
     }
+}
+
+/// Where `deploy/local` keeps the cluster's state.
+pub(super) fn state_home() -> Option<PathBuf> {
+    let given = env::var_os("KLATSCH_STATE").map(PathBuf::from);
+    let xdg = || env::var_os("XDG_STATE_HOME").map(|home| PathBuf::from(home).join("klatsch"));
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state/klatsch"));
+    given.or_else(xdg).or_else(home)
 }
 
 /// A script on its way.
@@ -196,7 +214,7 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use std::{fs, os::unix::fs::PermissionsExt as _};
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 

@@ -10,7 +10,13 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{round::row_file, row::Row, scripts::Scripts, settings::ChaosSettings, stop::Stop};
+use super::{
+    round::row_file,
+    row::Row,
+    scripts::{Scripts, state_home},
+    settings::ChaosSettings,
+    stop::Stop,
+};
 
 const STARTING: Duration = Duration::from_secs(240);
 /// A round that takes longer hangs.
@@ -148,14 +154,6 @@ impl<'a> Stage<'a> {
             let _ = fs::copy(&log, dir.join(name));
         }
     }
-}
-
-/// Where `deploy/local` keeps the cluster's state.
-fn state_home() -> Option<PathBuf> {
-    let given = env::var_os("KLATSCH_STATE").map(PathBuf::from);
-    let xdg = || env::var_os("XDG_STATE_HOME").map(|home| PathBuf::from(home).join("klatsch"));
-    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state/klatsch"));
-    given.or_else(xdg).or_else(home)
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
