@@ -114,7 +114,7 @@ pub(super) const ALL: [Fault; 21] = [
     Fault { name: "one-way-cut", ..CUT },
     Fault { name: "one-way-cut-out", ..CUT },
     Fault { name: "slow-client", on: Clients, closes: &[1006, 4002], sends: Unknown, recovers: AfterEnd(15), random: Some(Args::None), late_answers: true, ..HARMLESS },
-    Fault { name: "producer-queue-full", ..CUT },
+    Fault { name: "producer-queue-full", closes: &[4004, 1012], edges_end: true, random: Some(Args::None), ..CUT },
     Fault { name: "clock-skew", closes: &[1006, 1012, 1001], recovers: AfterEnd(5), ..EDGE_ENDS },
     Fault { name: "add-partitions", on: Topic, ..HARMLESS },
     Fault { name: "delete-topic", on: Topic, closes: &[4003, 4004], sends: Fail, gaps: true, recovers: AfterEnd(20), ..HARMLESS },

@@ -81,6 +81,14 @@ pub(super) fn misses(fault: &Fault, seen: &Seen, facts: &Facts, row: &Row) -> Ve
         Sends::Unknown if refused > 0 => misses.push(format!("{refused} SENDs refused")),
         _ => {}
     }
+    let felt = match fault.sends {
+        Sends::Receipted => true,
+        Sends::Unknown => fault.closes.is_empty() || !seen.closes.is_empty(),
+        Sends::Fail => refused + unknown > 0,
+    };
+    if !felt {
+        misses.push("nobody felt it: this proves nothing".to_owned());
+    }
     let strange = seen.closes.iter().find(|close| !fault.closes.contains(&close.code));
     if let Some(close) = strange {
         let often = seen.closes.iter().filter(|close| !fault.closes.contains(&close.code)).count();

@@ -85,7 +85,11 @@ impl Play {
 
     fn on(&self, site: &Site, settings: &ChaosSettings, dir: &Path) -> Result<Row, String> {
         let plans = self.plans(site, settings);
-        let mut scene = Scene::open(site, &self.name(), &plans, dir)?;
+        let fault = match self {
+            Play::Fault(fault) => Some(fault),
+            Play::Random { .. } => None,
+        };
+        let mut scene = Scene::open(site, &self.name(), fault, &plans, dir)?;
         let (pids, resumed) = (site.scripts.pids()?, resumed(site));
         let (begun, ended) = match self {
             Play::Fault(fault) => hold(&mut scene, fault, site, dir)?,
@@ -93,10 +97,6 @@ impl Play {
         };
         let well = scene.recover(begun)?;
         let mut facts = scene.facts(begun, ended);
-        let fault = match self {
-            Play::Fault(fault) => Some(fault),
-            Play::Random { .. } => None,
-        };
         facts.restarted = restarted(&pids, &site.scripts.pids()?, fault);
         let from_log = resumed_since(&resumed, site);
         let (seen, wrong) = scene.close()?;

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     crowd::{self, Crowd, Plan},
+    faults::Fault,
     judge::Facts,
     measure::{Normal, Outage, outages},
     now,
@@ -30,6 +31,8 @@ const RECOVERY: Duration = Duration::from_secs(90);
 const STEADY: u64 = 2_000_000;
 /// Histories are written this much later, in microseconds.
 const WRITTEN: u64 = 200_000;
+/// An older edge may have to be built.
+const PREPARATION: Duration = Duration::from_secs(1_200);
 /// A fault's end may have to wait for brokers, or for all edges to drain.
 const INJECTION: Duration = Duration::from_secs(240);
 
@@ -61,8 +64,17 @@ impl<'a> Scene<'a> {
     ///
     /// # Errors
     /// Something is broken before any fault is; or Ctrl-C.
-    pub(super) fn open(site: &'a Site, name: &str, plans: &[Plan], dir: &Path) -> Result<Scene<'a>, String> {
+    pub(super) fn open(
+        site: &'a Site,
+        name: &str,
+        fault: Option<&Fault>,
+        plans: &[Plan],
+        dir: &Path,
+    ) -> Result<Scene<'a>, String> {
         site.scripts.run("fault", &["heal"], INJECTION)?;
+        if let Some(fault) = fault {
+            site.scripts.run("fault", &[fault.name, "prepare"], PREPARATION)?;
+        }
         site.scripts.run("fault", &["settled"], INJECTION)?;
         let watch = Watch::start(&site.parts.admins).map_err(|error| format!("a thread cannot be started: {error}"))?;
         let crowd = Crowd::start(plans, dir)?;

@@ -20,7 +20,7 @@ use super::{
 
 const STARTING: Duration = Duration::from_secs(240);
 /// A round that takes longer hangs.
-const LONGEST: Duration = Duration::from_secs(1_200);
+const LONGEST: Duration = Duration::from_secs(1_800);
 const WHY: &str = "why";
 /// What is kept of one log.
 const MUCH: u64 = 64 << 20;
