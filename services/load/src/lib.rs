@@ -15,7 +15,10 @@
 //! | what is counted and measured | [`counters`], [`latency`] |
 //! | what is printed | [`progress`], [`report`] |
 //! | `dump`: a topic as JSON lines | [`dump`] |
+//! | `verify`: histories against the topic | [`mod@verify`] |
+//! | `chaos`: faults on a cluster, and what became of the promises | [`chaos`] |
 
+pub mod chaos;
 pub mod chat;
 pub mod checker;
 pub mod cli;
@@ -31,3 +34,4 @@ pub mod progress;
 pub mod report;
 pub mod target;
 pub mod timetable;
+pub mod verify;

@@ -111,6 +111,7 @@ impl Session<'_> {
     }
 }
 
-fn is_secret(name: &str) -> bool {
+/// Must a header of this name never reach a room?
+pub fn is_secret(name: &str) -> bool {
     SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
