@@ -1,5 +1,6 @@
 //! What the tests of the load generator share: the program, and a real edge.
-#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+// Each test file uses a part of it.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
 pub mod liar;
 
