@@ -40,6 +40,8 @@ pub struct Follower {
     tail: Tail,
     repeats: Vec<Repeats>,
     held: Vec<Held>,
+    /// For each partition: what lies below this offset is read for knowing repeats alone.
+    preludes: Vec<i64>,
     /// The pinned partition count that decides the partition of a room.
     partitions: i32,
     /// For each partition of the topic: whether everything that was there at the start has been read.
@@ -61,6 +63,7 @@ impl Follower {
             tail: Tail::new(bounds),
             repeats: Vec::new(),
             held: Vec::new(),
+            preludes: Vec::new(),
             partitions,
             caught_up: Vec::new(),
             at_end: Vec::new(),
@@ -87,7 +90,14 @@ impl Follower {
                 self.metrics.log.partitions.set(count.into());
                 let count = usize::try_from(count).unwrap_or(0);
                 self.caught_up.resize(count, false);
+                self.preludes.resize(count, 0);
+                self.repeats.resize_with(count, Repeats::default);
                 self.at_end.resize(count, false);
+            }
+            FeedEvent::Prelude { partition, until } => {
+                if let Some(known) = usize::try_from(partition).ok().and_then(|at| self.preludes.get_mut(at)) {
+                    *known = until;
+                }
             }
             FeedEvent::Gap { partition, resumed_at } => self.handle_gap(partition, resumed_at),
         }
@@ -159,6 +169,10 @@ impl Follower {
         self.first_ms = self.first_ms.or(Some(record.timestamp_ms));
         self.set_at_end(record.partition, false);
         let repeated = self.repeats(record);
+        // Whether it repeats something is not certain, and the tail answers for what it holds.
+        if usize::try_from(record.partition).is_ok_and(|at| self.preludes.get(at) > Some(&record.offset)) {
+            return;
+        }
         let seq = self.tail.append(record, !repeated);
         if !self.unplaced.is_empty() {
             self.place(seq);
@@ -203,16 +217,17 @@ impl Follower {
     /// Whether the record repeats an earlier one. What cannot be read repeats nothing.
     fn repeats(&mut self, record: &ReadRecord<'_>) -> bool {
         let Some(peek) = chat_proto::peek(record.value) else { return false };
-        let at = usize::try_from(record.partition).unwrap_or(0);
-        if self.repeats.len() <= at {
-            self.repeats.resize_with(at + 1, Repeats::default);
-        }
-        self.repeats[at].note(&peek, record.timestamp_ms)
+        let known = usize::try_from(record.partition).ok().and_then(|at| self.repeats.get_mut(at));
+        known.is_some_and(|known| known.note(&peek, record.offset, record.timestamp_ms))
     }
 
     /// Records of a partition are lost: nothing that was kept of it can be continued from.
     fn handle_gap(&mut self, partition: i32, resumed_at: i64) {
         self.metrics.log.gaps.inc();
+        // What the log does not hold is repeated by nothing, on any edge.
+        if let Some(repeats) = usize::try_from(partition).ok().and_then(|at| self.repeats.get_mut(at)) {
+            *repeats = Repeats::default();
+        }
         let partitions = self.partitions;
         let lost =
             self.tail.forget_partition(partition, resumed_at, |room| partition_of(room, partitions) == partition);
