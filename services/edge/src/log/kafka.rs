@@ -5,7 +5,7 @@
 //! | `settings` | what librdkafka is told, and why; what the user may add |
 //! | `topic` | waits for Kafka at start; creates or checks the topic |
 //! | `producer`, `in_flight` | writing, delivery reports, how old the oldest unsettled record is |
-//! | `feed`, `rewind` | reading everything, in order; where that begins |
+//! | `feed`, `rewind`, `marks` | reading everything, in order; where that begins; where it stands |
 //! | `scan`, `observer` | looking back; questions about the topic |
 //! | `keeper` | the background thread: growth, replaced logs, a producer beyond repair |
 //! | `context`, `statistics` | what librdkafka tells about itself |
@@ -25,6 +25,7 @@ mod context;
 mod feed;
 mod in_flight;
 mod keeper;
+mod marks;
 mod observer;
 mod producer;
 mod rewind;
@@ -128,7 +129,8 @@ impl KafkaLog {
             Err(error) => return Err(OpenError::Refused(format!("{error}: {}", topic::not_authorized(&settings)))),
         }
         let producer = Arc::new(producer);
-        let observer = Arc::new(Observer { client, topic: settings.topic.clone(), brokers: settings.brokers.clone() });
+        let (topic, brokers) = (settings.topic.clone(), settings.brokers.clone());
+        let observer = Arc::new(Observer { client, topic, brokers, reading: Mutex::default() });
         let scanners = Arc::new(Scanners::new(&settings, Arc::clone(&state)));
         let feeds = Arc::default();
         let keeper = Keeper {
@@ -146,8 +148,7 @@ impl KafkaLog {
     /// What librdkafka last measured, with the positions of the feed as they are now.
     pub fn statistics(&self) -> KafkaStatistics {
         let feed = lock(&self.feeds).iter().find_map(Weak::upgrade);
-        let positions: Vec<i64> =
-            feed.iter().flat_map(|f| f.positions().iter().map(|p| p.load(Relaxed)).collect::<Vec<_>>()).collect();
+        let positions = feed.map(|feed| feed.positions()).unwrap_or_default();
         KafkaStatistics::parse(&lock(&self.state.statistics), &self.settings.topic, &positions)
     }
 
@@ -177,7 +178,7 @@ impl Log for KafkaLog {
     fn feed(&self, start: Start) -> Result<KafkaFeed, LogError> {
         let until = Instant::now() + FEED_PATIENCE;
         loop {
-            let feed = rewind::begin(&self.observer, &self.scanners, start)
+            let feed = rewind::begin(&self.observer, start)
                 .and_then(|begins| KafkaFeed::open(&self.settings, Arc::clone(&self.state), &begins));
             match feed {
                 Ok(feed) => {

@@ -3,10 +3,7 @@
 use std::{
     collections::VecDeque,
     future::{Future, Ready, ready},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     task::{Poll, Waker},
     time::Duration,
 };
@@ -23,6 +20,7 @@ use tokio::sync::Notify;
 use super::{
     super::{Feed, FeedEvent, LogError, ReadRecord},
     context::{Context, Fault, Role, State, lock},
+    marks::{Mark, Place},
     observer::number,
     rewind::Begin,
     settings::KafkaSettings,
@@ -34,17 +32,17 @@ pub struct KafkaFeed {
     topic: String,
     state: Arc<State>,
     shared: Arc<FeedShared>,
-    positions: Positions,
+    places: Places,
     /// Events that stand before whatever the consumer has.
     pending: VecDeque<Pending>,
 }
 
-/// For each partition the offset that the next record will have at least.
-type Positions = Arc<Vec<AtomicI64>>;
+/// Where the reader stands, one for each partition.
+type Places = Arc<Vec<Place>>;
 
 /// What a feed shares with the keeper.
 pub(super) struct FeedShared {
-    positions: Mutex<Positions>,
+    places: Mutex<Places>,
     news: Mutex<Vec<News>>,
     notify: Notify,
 }
@@ -56,6 +54,8 @@ pub(super) enum News {
     Partitions(usize),
     /// The offset `seen`, which is read next, does not exist any more (or not yet).
     OutOfRange { partition: usize, seen: i64, resume_at: i64 },
+    /// The log is another one: this record that was read is not in it.
+    Replaced { partition: usize, mark: Mark, resume_at: i64 },
 }
 
 enum Pending {
@@ -78,8 +78,13 @@ impl AsyncRuntime for NoRuntime {
 }
 
 impl FeedShared {
-    pub(super) fn positions(&self) -> Positions {
-        Arc::clone(&lock(&self.positions))
+    pub(super) fn places(&self) -> Places {
+        Arc::clone(&lock(&self.places))
+    }
+
+    /// For each partition the offset that the next record will have at least.
+    pub(super) fn positions(&self) -> Vec<i64> {
+        self.places().iter().map(Place::next).collect()
     }
 
     pub(super) fn tell(&self, news: News) {
@@ -98,7 +103,7 @@ impl KafkaFeed {
 
         let mut pending = VecDeque::from([Pending::Partitions(begins.len())]);
         let mut assignment = TopicPartitionList::new();
-        let mut positions = Vec::new();
+        let mut places = Vec::new();
         for (partition, begin) in begins.iter().enumerate() {
             if begin.gap {
                 pending.push_back(Pending::Gap { partition, resumed_at: begin.at });
@@ -107,15 +112,15 @@ impl KafkaFeed {
                 pending.push_back(Pending::Prelude { partition, until: begin.prelude });
             }
             assignment.add_partition_offset(&settings.topic, number(partition), Offset::Offset(begin.at))?;
-            positions.push(AtomicI64::new(begin.at));
+            places.push(Place::new(begin.at));
         }
         consumer.assign(&assignment)?;
 
-        let positions = Arc::new(positions);
+        let places = Arc::new(places);
         let shared =
-            FeedShared { positions: Mutex::new(Arc::clone(&positions)), news: Mutex::default(), notify: Notify::new() };
+            FeedShared { places: Mutex::new(Arc::clone(&places)), news: Mutex::default(), notify: Notify::new() };
         let (consumer, shared) = (Arc::new(consumer), Arc::new(shared));
-        Ok(Self { consumer, topic: settings.topic.clone(), state, shared, positions, pending })
+        Ok(Self { consumer, topic: settings.topic.clone(), state, shared, places, pending })
     }
 
     pub(super) fn shared(&self) -> &Arc<FeedShared> {
@@ -139,35 +144,50 @@ impl KafkaFeed {
     }
 
     fn act_on(&mut self, news: News) -> Result<(), KafkaError> {
-        let mut change = TopicPartitionList::new();
         match news {
-            News::Partitions(n) if n > self.positions.len() => {
-                for partition in self.positions.len()..n {
-                    // From the beginning: records written before the partition was noticed count as well.
-                    change.add_partition_offset(&self.topic, number(partition), Offset::Beginning)?;
-                }
-                self.consumer.incremental_assign(&change)?;
-                let mut positions: Vec<_> = self.positions.iter().map(|p| AtomicI64::new(p.load(Relaxed))).collect();
-                positions.resize_with(n, AtomicI64::default);
-                self.positions = Arc::new(positions);
-                *lock(&self.shared.positions) = Arc::clone(&self.positions);
-                self.pending.push_back(Pending::Partitions(n));
-            }
+            News::Partitions(n) if n > self.places.len() => self.grow(n),
             // If the position has moved since, the offset was in range after all, or has been repaired already.
             News::OutOfRange { partition, seen, resume_at }
-                if self.positions.get(partition).is_some_and(|at| at.load(Relaxed) == seen) =>
+                if self.places.get(partition).is_some_and(|place| place.next() == seen) =>
             {
                 tracing::warn!(partition, lost_at = seen, resumed_at = resume_at, "records are gone; reading on");
-                // Not seek(): it fails on a partition that stopped with AutoOffsetReset.
-                change.add_partition(&self.topic, number(partition));
-                self.consumer.incremental_unassign(&change)?;
-                change.set_partition_offset(&self.topic, number(partition), Offset::Offset(resume_at))?;
-                self.consumer.incremental_assign(&change)?;
-                self.positions[partition].store(resume_at, Relaxed);
-                self.pending.push_back(Pending::Gap { partition, resumed_at: resume_at });
+                self.restart(partition, resume_at)
             }
-            News::Partitions(_) | News::OutOfRange { .. } => {}
+            News::Replaced { partition, mark, resume_at }
+                if self.places.get(partition).is_some_and(|place| place.has(mark)) =>
+            {
+                tracing::warn!(partition, ?mark, resumed_at = resume_at, "the log has been replaced; reading it anew");
+                self.restart(partition, resume_at)
+            }
+            News::Partitions(_) | News::OutOfRange { .. } | News::Replaced { .. } => Ok(()),
         }
+    }
+
+    fn grow(&mut self, partitions: usize) -> Result<(), KafkaError> {
+        let known = self.places.len();
+        let mut change = TopicPartitionList::new();
+        for partition in known..partitions {
+            // From the beginning: records written before the partition was noticed count as well.
+            change.add_partition_offset(&self.topic, number(partition), Offset::Beginning)?;
+        }
+        self.consumer.incremental_assign(&change)?;
+        let fresh = std::iter::repeat_with(|| Place::new(0)).take(partitions - known);
+        self.places = Arc::new(self.places.iter().map(Place::copy).chain(fresh).collect());
+        *lock(&self.shared.places) = Arc::clone(&self.places);
+        self.pending.push_back(Pending::Partitions(partitions));
+        Ok(())
+    }
+
+    /// Reads a partition from `at` on, and says that what came before is lost.
+    fn restart(&mut self, partition: usize, at: i64) -> Result<(), KafkaError> {
+        // Not seek(): it fails on a partition that stopped with AutoOffsetReset.
+        let mut change = TopicPartitionList::new();
+        change.add_partition(&self.topic, number(partition));
+        self.consumer.incremental_unassign(&change)?;
+        change.set_partition_offset(&self.topic, number(partition), Offset::Offset(at))?;
+        self.consumer.incremental_assign(&change)?;
+        self.places[partition].restart(at);
+        self.pending.push_back(Pending::Gap { partition, resumed_at: at });
         Ok(())
     }
 }
@@ -175,12 +195,12 @@ impl KafkaFeed {
 /// What a poll of the consumer came to. Apart from [`KafkaFeed`] so that the record can borrow the consumer.
 struct Reader<'a> {
     state: &'a State,
-    positions: &'a [AtomicI64],
+    places: &'a [Place],
 }
 
 impl Reader<'_> {
-    fn at(&self, partition: i32) -> Option<&AtomicI64> {
-        usize::try_from(partition).ok().and_then(|p| self.positions.get(p))
+    fn place(&self, partition: i32) -> Option<&Place> {
+        usize::try_from(partition).ok().and_then(|p| self.places.get(p))
     }
 
     /// Whether an event was handed over.
@@ -192,19 +212,20 @@ impl Reader<'_> {
         let event = match &polled {
             Ok(message) => {
                 let (partition, offset) = (message.partition(), message.offset());
-                if let Some(at) = self.at(partition) {
-                    at.store(offset + 1, Relaxed);
+                let value = message.payload().unwrap_or_default();
+                if let Some(place) = self.place(partition) {
+                    place.passed(offset, value);
                 }
                 FeedEvent::Record(ReadRecord {
                     partition,
                     offset,
                     timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
                     room: message.key().unwrap_or_default(),
-                    value: message.payload().unwrap_or_default(),
+                    value,
                 })
             }
             Err(KafkaError::PartitionEOF(partition)) => {
-                let offset = self.at(*partition).map_or(0, |at| at.load(Relaxed));
+                let offset = self.place(*partition).map_or(0, Place::next);
                 FeedEvent::EndOfPartition { partition: *partition, offset }
             }
             Err(KafkaError::MessageConsumptionFatal(code)) => return Err(LogError(format!("reading failed: {code}"))),
@@ -254,7 +275,7 @@ impl Feed for KafkaFeed {
                 biased;
                 () = shared.notify.notified() => self.take_news()?,
                 polled = consumer.recv() => {
-                    let reader = Reader { state: &self.state, positions: &self.positions };
+                    let reader = Reader { state: &self.state, places: &self.places };
                     if reader.hand_over(polled, sink)? {
                         return Ok(());
                     }
@@ -271,7 +292,7 @@ impl Feed for KafkaFeed {
             sink(event);
             handed += 1;
         }
-        let reader = Reader { state: &self.state, positions: &self.positions };
+        let reader = Reader { state: &self.state, places: &self.places };
         while handed < budget {
             // Pending may also mean that a statistics event was in the way; `wait` polls before it sleeps.
             let Poll::Ready(polled) = poll_once(self.consumer.recv()) else { break };

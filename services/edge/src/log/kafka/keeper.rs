@@ -16,6 +16,7 @@ use super::{
     super::Reports,
     context::{Alarm, Fault, State, lock},
     feed::{FeedShared, News},
+    marks::{self, Place},
     observer::{ANSWER, Observer, number, some_listens},
     producer::Producer,
     scan::Scanners,
@@ -107,19 +108,20 @@ impl Keeper {
     /// Compares a reader's positions with the partitions as they are.
     fn compare(&self, feed: &FeedShared, partitions: usize, stopped: &mut Stopped) {
         // Taken before the brokers are asked: a position below the high watermark cannot become one above it.
-        let positions: Vec<i64> = feed.positions().iter().map(|at| at.load(Relaxed)).collect();
+        let places = feed.places();
+        let positions: Vec<i64> = places.iter().map(Place::next).collect();
         if partitions > positions.len() {
             feed.tell(News::Partitions(partitions));
         }
-        let (mut complete, mut found) = (true, 0);
+        let (mut lows, mut found) = (vec![None; positions.len()], 0);
         for (partition, &seen) in positions.iter().enumerate() {
             if self.state.is_stopping() {
                 return;
             }
             let Ok(Range { start: low, end: high }) = self.observer.range(number(partition), ANSWER) else {
-                complete = false;
                 continue;
             };
+            lows[partition] = Some(low);
             // Below the low watermark a reader that lags may still hold what it fetched before; only a partition
             // that stopped has lost it.
             if seen > high || (stopped.missing > 0 && seen < low) {
@@ -127,9 +129,19 @@ impl Keeper {
                 feed.tell(News::OutOfRange { partition, seen, resume_at: low });
             }
         }
-        // A partition stopped, and all offsets are in range by now: a replaced log that has grown in the meantime.
-        // Nobody can say which, so every partition that stands still is started again, and its gap is announced.
-        if stopped.missing > 0 && found == 0 && complete {
+        match marks::replaced(&self.observer, &places, &lows) {
+            Ok(replaced) => {
+                found += replaced.len();
+                for (partition, mark) in replaced {
+                    let resume_at = lows[partition].unwrap_or(0);
+                    feed.tell(News::Replaced { partition, mark, resume_at });
+                }
+            }
+            Err(error) => tracing::debug!(%error, "cannot look whether the log has been replaced"),
+        }
+        // A partition stopped, all offsets are in range by now, and no mark is missing. Nobody can say which it was, so
+        // every partition that stands still is started again, and its gap is announced.
+        if stopped.missing > 0 && found == 0 && lows.iter().all(Option::is_some) {
             stopped.missing = 0;
             for (partition, seen) in positions.into_iter().enumerate() {
                 feed.tell(News::OutOfRange { partition, seen, resume_at: seen });

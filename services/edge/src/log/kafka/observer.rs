@@ -3,16 +3,18 @@
 use std::{
     net::{TcpStream, ToSocketAddrs as _},
     ops::Range,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    Offset, TopicPartitionList,
+    Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{IsError as _, KafkaError, RDKafkaErrorCode as Code},
+    message::BorrowedMessage,
 };
 
-use super::context::Context;
+use super::context::{Context, lock};
 
 /// Bootstrap addresses that are tried when no broker answers.
 const BROKERS_ASKED: usize = 6;
@@ -30,6 +32,19 @@ pub(super) struct Observer {
     pub(super) topic: String,
     /// Bootstrap servers, `host:port[,host:port…]`.
     pub(super) brokers: String,
+    /// Held by whoever has partitions assigned to the client, or polls it.
+    pub(super) reading: Mutex<()>,
+}
+
+/// What lies at an offset or behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found<T> {
+    /// A record.
+    Record(T),
+    /// Nothing: it is the end.
+    End,
+    /// Not asked, or no answer.
+    Nothing,
 }
 
 impl Observer {
@@ -101,8 +116,50 @@ impl Observer {
         partitions.into_iter().map(answer).collect()
     }
 
-    /// Serves the client's log lines; it has no assignment and so never a record.
+    /// For each partition what `take` makes of the first record at `offsets[partition]` or later. Waits for the slowest
+    /// partition, at most `timeout`.
+    pub(super) fn first_at<T>(
+        &self,
+        offsets: &[Option<i64>],
+        timeout: Duration,
+        take: impl Fn(&BorrowedMessage<'_>) -> T,
+    ) -> Result<Vec<Found<T>>, KafkaError> {
+        let until = Instant::now() + timeout;
+        let mut found: Vec<_> = offsets.iter().map(|_| Found::Nothing).collect();
+        let mut assignment = TopicPartitionList::new();
+        for (partition, offset) in offsets.iter().enumerate().filter_map(|(p, offset)| Some((p, (*offset)?))) {
+            assignment.add_partition_offset(&self.topic, number(partition), Offset::Offset(offset))?;
+        }
+        let mut left = assignment.count();
+        if left == 0 {
+            return Ok(found);
+        }
+        let _reading = lock(&self.reading);
+        self.client.assign(&assignment)?;
+        while left > 0
+            && let Some(polled) = self.client.poll(until.saturating_duration_since(Instant::now()))
+        {
+            let (partition, answer) = match polled {
+                Ok(message) => (message.partition(), Found::Record(take(&message))),
+                Err(KafkaError::PartitionEOF(partition)) => (partition, Found::End),
+                // Of a partition that stays silent then, or of a broker that may come back in time.
+                Err(error) => {
+                    tracing::debug!(%error, "asking for a record");
+                    continue;
+                }
+            };
+            let place = usize::try_from(partition).ok().and_then(|p| found.get_mut(p));
+            if let Some(place @ Found::Nothing) = place {
+                (*place, left) = (answer, left - 1);
+            }
+        }
+        self.client.unassign()?;
+        Ok(found)
+    }
+
+    /// Serves the client's log lines; it has no assignment then, and so never a record.
     pub(super) fn serve(&self) {
+        let Ok(_reading) = self.reading.try_lock() else { return };
         for _ in 0..100 {
             if self.client.poll(Duration::ZERO).is_none() {
                 break;

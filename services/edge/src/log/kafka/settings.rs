@@ -192,6 +192,9 @@ impl KafkaSettings {
     pub(super) fn observer(&self) -> ClientConfig {
         let mut config = self.consumer();
         config.set("statistics.interval.ms", "0");
+        // It reads a record here and there; questions must not wait behind that.
+        config.set("fetch.wait.max.ms", "10");
+        config.set("fetch.message.max.bytes", "16384").set("queued.min.messages", "1");
         config
     }
 
@@ -207,8 +210,8 @@ impl KafkaSettings {
 
     /// A client that looks back. It is asked for offsets again soon after a fetch, which must not wait behind it.
     pub(super) fn scanner(&self) -> ClientConfig {
-        let mut config = self.observer();
-        config.set("fetch.wait.max.ms", "10");
+        let mut config = self.consumer();
+        config.set("statistics.interval.ms", "0").set("fetch.wait.max.ms", "10");
         // It wants little, and what it does not want is fetched in vain.
         config.set("fetch.message.max.bytes", "262144").set("queued.min.messages", "2000");
         config
