@@ -221,7 +221,7 @@ fn rewinding_as_an_edge<T: Twin>(twin: &T) {
         (Rewind { records: 4, window: age(8, 6), ..all }, 6, 8),
         (Rewind { age: age(11, 7), window: age(7, 2), ..all }, 2, 7),
         (Rewind { age: age(11, 7), window: age(7, 2), span: 1, ..all }, 6, 7),
-        (Rewind { records: 2, age: age(11, 7), window: age(10, 9), span: 5, ..all }, 9, 10),
+        (Rewind { records: 2, age: age(11, 7), window: age(10, 9), span: 5 }, 9, 10),
         (Rewind { records: 0, age: Duration::ZERO, ..here }, 11, 11),
         (Rewind { span: 100, ..here }, 11, 11),
     ] {
