@@ -20,7 +20,8 @@ const EXIT_CODES: &str = "Exit codes: 0 every promise held, 1 a promise broke, 2
 const CHAT_HELP: &str = "\
 Clients connect, join their rooms (client i is in room i modulo R) and, once all are there, send by a timetable that \
 nothing delays. Every MESSAGE is checked when it comes: nothing receipted is lost, nothing comes twice, a room has one \
-order, RECEIPT and MESSAGE name the same message-id. Latencies count from the time at which a SEND was due. Ctrl-C ends a \
+order, RECEIPT and MESSAGE name the same message-id. Who is cut goes on at the next --url where it was (x-from); what was \
+sent meanwhile is owed to it, unless the server announces a gap. Latencies count from the time at which a SEND was due. Ctrl-C ends a \
 run early; it is still judged.
 
 Examples:
@@ -117,15 +118,37 @@ pub struct ChatSettings {
     #[arg(long, default_value = "v12.stomp, v11.stomp, v10.stomp", value_name = "LIST", help_heading = "STOMP")]
     pub subprotocols: String,
 
+    /// Ask that a refused SEND leaves its session open (CONNECT x-errors:soft)
+    #[arg(long, help_heading = "STOMP")]
+    pub soft_errors: bool,
+    /// Every SEND carries an Authorization header, as some front ends write it: it must not reach a room
+    #[arg(long, help_heading = "STOMP")]
+    pub authorization_on_send: bool,
+
     /// Connections opened per second at the beginning
     #[arg(long, default_value_t = 500, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=100_000), help_heading = "The run")]
     pub ramp: u32,
     /// A client that is cut stays away
-    #[arg(long, help_heading = "The run")]
+    #[arg(long, help_heading = "Coming back")]
     pub no_reconnect: bool,
+    /// Who was cut comes back at once, all together; later attempts back off
+    #[arg(long, help_heading = "Coming back")]
+    pub reconnect_at_once: bool,
+    /// SUBSCRIBE without x-from: what came while a client was away is not owed to it
+    #[arg(long, help_heading = "Coming back")]
+    pub no_resume: bool,
+    /// Every SEND carries an x-idempotency-key
+    #[arg(long, help_heading = "Coming back")]
+    pub keys: bool,
+    /// What may or may not be stored is sent again, with the same key
+    #[arg(long, requires = "keys", conflicts_with = "no_receipts", help_heading = "Coming back")]
+    pub retry: bool,
     /// Threads of the generator [default: 2, or 1 where there is one processor]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=256), help_heading = "The run")]
     pub threads: Option<usize>,
+    /// Write all that every client does and sees to this file, as JSON lines, for `verify`
+    #[arg(long, value_name = "FILE", help_heading = "The run")]
+    pub record: Option<PathBuf>,
     /// The result as one JSON object
     #[arg(long, help_heading = "The run")]
     pub json: bool,

@@ -10,6 +10,7 @@
 //! | when which client sends (open loop) | [`timetable`] |
 //! | one client: connecting, sending, receiving, coming back | [`client`] |
 //! | what a SEND's body says | [`payload`] |
+//! | what clients did and saw, as JSON lines | [`history`] |
 //! | loss, duplicates, order, receipts | [`checker`] |
 //! | what is counted and measured | [`counters`], [`latency`] |
 //! | what is printed | [`progress`], [`report`] |
@@ -22,6 +23,7 @@ pub mod client;
 pub mod clock;
 pub mod counters;
 pub mod dump;
+pub mod history;
 pub mod latency;
 pub mod outcome;
 pub mod payload;

@@ -134,7 +134,7 @@ impl Edge {
             let outlets = Outlets {
                 log: Arc::clone(log),
                 follower: Arc::clone(follower),
-                tokens: Arc::clone(&desk),
+                identities: Arc::clone(&desk),
                 gate: Arc::clone(gate),
                 worker: index,
                 unasked: Default::default(),
