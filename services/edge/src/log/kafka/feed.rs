@@ -2,33 +2,31 @@
 
 use std::{
     collections::VecDeque,
-    future::{Future, Ready, ready},
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    future::Future,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Poll, Waker},
-    time::Duration,
 };
 
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
-    consumer::{Consumer as _, StreamConsumer},
+    consumer::Consumer as _,
     error::{KafkaError, RDKafkaErrorCode as Code},
     message::BorrowedMessage,
-    util::AsyncRuntime,
 };
-use tokio::sync::Notify;
 
 use super::{
     super::{Feed, FeedEvent, LogError, ReadRecord},
-    context::{Context, Fault, Role, State, lock},
-    marks::{Mark, Place},
+    context::{Fault, Role, State},
+    marks::Place,
     observer::number,
+    reader::{FeedShared, News, Places, Reader, connect},
     rewind::Begin,
     settings::KafkaSettings,
 };
 
 /// The reader of a [`KafkaLog`](super::KafkaLog). Needs no tokio runtime of its own.
 pub struct KafkaFeed {
-    consumer: Arc<StreamConsumer<Context, NoRuntime>>,
+    consumer: Arc<Reader>,
     topic: String,
     state: Arc<State>,
     shared: Arc<FeedShared>,
@@ -37,70 +35,16 @@ pub struct KafkaFeed {
     pending: VecDeque<Pending>,
 }
 
-/// Where the reader stands, one for each partition.
-type Places = Arc<Vec<Place>>;
-
-/// What a feed shares with the keeper.
-pub(super) struct FeedShared {
-    places: Mutex<Places>,
-    news: Mutex<Vec<News>>,
-    notify: Notify,
-}
-
-/// What the keeper found out about the topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum News {
-    /// There are so many partitions now.
-    Partitions(usize),
-    /// The offset `seen`, which is read next, does not exist any more (or not yet).
-    OutOfRange { partition: usize, seen: i64, resume_at: i64 },
-    /// The log is another one: this record that was read is not in it.
-    Replaced { partition: usize, mark: Mark, resume_at: i64 },
-}
-
 enum Pending {
     Partitions(usize),
     Gap { partition: usize, resumed_at: i64 },
     Prelude { partition: usize, until: i64 },
 }
 
-/// rdkafka would start a task that wakes its stream for `max.poll.interval.ms`; that binds members of a group only.
-struct NoRuntime;
-
-impl AsyncRuntime for NoRuntime {
-    type Delay = Ready<()>;
-
-    fn spawn<T: Future<Output = ()> + Send + 'static>(_: T) {}
-
-    fn delay_for(_: Duration) -> Ready<()> {
-        ready(())
-    }
-}
-
-impl FeedShared {
-    pub(super) fn places(&self) -> Places {
-        Arc::clone(&lock(&self.places))
-    }
-
-    /// For each partition the offset that the next record will have at least.
-    pub(super) fn positions(&self) -> Vec<i64> {
-        self.places().iter().map(Place::next).collect()
-    }
-
-    pub(super) fn tell(&self, news: News) {
-        lock(&self.news).push(news);
-        self.notify.notify_one();
-    }
-}
-
 impl KafkaFeed {
     /// Assigns every partition at an offset that exists: they were asked for before, on another client.
     pub(super) fn open(settings: &KafkaSettings, state: Arc<State>, begins: &[Begin]) -> Result<Self, KafkaError> {
-        let context = Context { role: Role::Feed, state: Arc::clone(&state) };
-        let consumer: StreamConsumer<Context, NoRuntime> = settings.consumer().create_with_context(context)?;
-        // Assigning before the client knows the topic would cost half a second.
-        consumer.fetch_metadata(Some(&settings.topic), Duration::from_secs(10))?;
-
+        let consumer = connect(settings, &state)?;
         let mut pending = VecDeque::from([Pending::Partitions(begins.len())]);
         let mut assignment = TopicPartitionList::new();
         let mut places = Vec::new();
@@ -117,8 +61,7 @@ impl KafkaFeed {
         consumer.assign(&assignment)?;
 
         let places = Arc::new(places);
-        let shared =
-            FeedShared { places: Mutex::new(Arc::clone(&places)), news: Mutex::default(), notify: Notify::new() };
+        let shared = FeedShared::new(Arc::clone(&places));
         let (consumer, shared) = (Arc::new(consumer), Arc::new(shared));
         Ok(Self { consumer, topic: settings.topic.clone(), state, shared, places, pending })
     }
@@ -136,10 +79,26 @@ impl KafkaFeed {
     }
 
     fn take_news(&mut self) -> Result<(), LogError> {
-        let news = std::mem::take(&mut *lock(&self.shared.news));
-        for item in news {
-            self.act_on(item).map_err(|e| LogError(format!("cannot change the assignment: {e}")))?;
+        let failed = |error: KafkaError| LogError(format!("cannot change the assignment: {error}"));
+        let renewed = self.shared.take_renewed();
+        if let Some(renewed) = renewed {
+            self.go_over(renewed).map_err(failed)?;
         }
+        let news = self.shared.take_news();
+        news.into_iter().try_for_each(|item| self.act_on(item)).map_err(failed)
+    }
+
+    /// Everything that the consumer has handed over counts as read, nothing else.
+    fn go_over(&mut self, renewed: Reader) -> Result<(), KafkaError> {
+        let mut assignment = TopicPartitionList::new();
+        for (partition, place) in self.places.iter().enumerate() {
+            assignment.add_partition_offset(&self.topic, number(partition), Offset::Offset(place.next()))?;
+        }
+        renewed.assign(&assignment)?;
+        self.consumer.unassign()?;
+        let before = std::mem::replace(&mut self.consumer, Arc::new(renewed));
+        self.shared.retire(before);
+        self.state.call(|calls| calls.look = true);
         Ok(())
     }
 
@@ -173,7 +132,7 @@ impl KafkaFeed {
         self.consumer.incremental_assign(&change)?;
         let fresh = std::iter::repeat_with(|| Place::new(0)).take(partitions - known);
         self.places = Arc::new(self.places.iter().map(Place::copy).chain(fresh).collect());
-        *lock(&self.shared.places) = Arc::clone(&self.places);
+        self.shared.set_places(Arc::clone(&self.places));
         self.pending.push_back(Pending::Partitions(partitions));
         Ok(())
     }
@@ -193,12 +152,12 @@ impl KafkaFeed {
 }
 
 /// What a poll of the consumer came to. Apart from [`KafkaFeed`] so that the record can borrow the consumer.
-struct Reader<'a> {
+struct Polled<'a> {
     state: &'a State,
     places: &'a [Place],
 }
 
-impl Reader<'_> {
+impl Polled<'_> {
     fn place(&self, partition: i32) -> Option<&Place> {
         usize::try_from(partition).ok().and_then(|p| self.places.get(p))
     }
@@ -265,18 +224,19 @@ impl Feed for KafkaFeed {
     /// when it has consumed something that is not a record. Only a ready poll takes a record, and it is handed over at
     /// once; so dropping this future loses nothing.
     async fn wait(&mut self, sink: &mut (dyn FnMut(FeedEvent<'_>) + Send)) -> Result<(), LogError> {
-        let (consumer, shared) = (Arc::clone(&self.consumer), Arc::clone(&self.shared));
+        let shared = Arc::clone(&self.shared);
         loop {
             if let Some(event) = self.next_pending() {
                 sink(event);
                 return Ok(());
             }
+            let consumer = Arc::clone(&self.consumer);
             tokio::select! {
                 biased;
                 () = shared.notify.notified() => self.take_news()?,
                 polled = consumer.recv() => {
-                    let reader = Reader { state: &self.state, places: &self.places };
-                    if reader.hand_over(polled, sink)? {
+                    let poll = Polled { state: &self.state, places: &self.places };
+                    if poll.hand_over(polled, sink)? {
                         return Ok(());
                     }
                 }
@@ -292,11 +252,11 @@ impl Feed for KafkaFeed {
             sink(event);
             handed += 1;
         }
-        let reader = Reader { state: &self.state, places: &self.places };
+        let poll = Polled { state: &self.state, places: &self.places };
         while handed < budget {
             // Pending may also mean that a statistics event was in the way; `wait` polls before it sleeps.
             let Poll::Ready(polled) = poll_once(self.consumer.recv()) else { break };
-            handed += usize::from(reader.hand_over(polled, sink)?);
+            handed += usize::from(poll.hand_over(polled, sink)?);
         }
         Ok(handed)
     }

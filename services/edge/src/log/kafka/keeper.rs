@@ -1,7 +1,8 @@
 //! The background thread of a log: asks about the topic on a client of its own, so that nobody waits behind a fetch.
 //!
 //! Every ten seconds (every second while no broker answers, and at once when called): is a broker there, have
-//! partitions been added, has the log been replaced under a reader. It also replaces a producer beyond repair.
+//! partitions been added, has the log been replaced under a reader. It also replaces a producer beyond repair, and all
+//! clients when the properties have been renewed.
 
 use std::{
     ops::Range,
@@ -15,11 +16,13 @@ use rdkafka::error::KafkaError;
 use super::{
     super::Reports,
     context::{Alarm, Fault, State, lock},
-    feed::{FeedShared, News},
     marks::{self, Place},
-    observer::{ANSWER, Observer, number, some_listens},
+    observer::{ANSWER, Observer, number},
     producer::Producer,
+    reader::{FeedShared, News},
+    renewal::Renewal,
     scan::Scanners,
+    settings::KafkaSettings,
 };
 
 /// How often the client's log lines are served.
@@ -28,6 +31,8 @@ const SERVE: Duration = Duration::from_secs(1);
 /// What the thread works on.
 pub(super) struct Keeper {
     pub(super) state: Arc<State>,
+    pub(super) settings: Arc<Mutex<KafkaSettings>>,
+    pub(super) renewal: Arc<Renewal>,
     pub(super) observer: Arc<Observer>,
     pub(super) producer: Arc<Producer>,
     pub(super) scanners: Arc<Scanners>,
@@ -60,11 +65,14 @@ impl Keeper {
                 return;
             }
             if self.producer.is_condemned() {
-                match self.producer.replace() {
+                let settings = lock(&self.settings).clone();
+                match self.producer.replace(&settings) {
                     Ok(()) => tracing::info!("the producer has been replaced"),
                     Err(error) => tracing::warn!(%error, "cannot replace the producer yet"),
                 }
             }
+            self.renew();
+            self.feeds().iter().for_each(|feed| feed.close_retired());
             self.observer.serve();
             self.scanners.serve();
             // Errors come in bursts; brokers are not asked for each of them.
@@ -92,17 +100,22 @@ impl Keeper {
             }
             Err(error) => {
                 // Frozen brokers answer nothing, but they are there: that is a stall, and nobody is refused for it yet.
-                let listens = some_listens(&self.observer.brokers);
+                let listens = self.observer.some_broker_listens();
                 self.state.connected.store(listens, Relaxed);
                 tracing::debug!(%error, listens, "no broker answers");
             }
         }
         let Ok(partitions) = known else { return };
-        let mut feeds = Vec::new();
-        lock(&self.feeds).retain(|feed| feed.upgrade().map(|feed| feeds.push(feed)).is_some());
-        for feed in feeds {
+        for feed in self.feeds() {
             self.compare(&feed, partitions, stopped);
         }
+    }
+
+    /// The readers that there are.
+    pub(super) fn feeds(&self) -> Vec<Arc<FeedShared>> {
+        let mut feeds = Vec::new();
+        lock(&self.feeds).retain(|feed| feed.upgrade().map(|feed| feeds.push(feed)).is_some());
+        feeds
     }
 
     /// Compares a reader's positions with the partitions as they are.

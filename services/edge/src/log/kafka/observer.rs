@@ -3,7 +3,7 @@
 use std::{
     net::{TcpStream, ToSocketAddrs as _},
     ops::Range,
-    sync::Mutex,
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,10 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 
-use super::context::{Context, lock};
+use super::{
+    context::{Context, Role, State, lock},
+    settings::KafkaSettings,
+};
 
 /// Bootstrap addresses that are tried when no broker answers.
 const BROKERS_ASKED: usize = 6;
@@ -28,12 +31,12 @@ pub(super) fn number(partition: usize) -> i32 {
 
 /// Asks about the topic.
 pub(super) struct Observer {
-    pub(super) client: BaseConsumer<Context>,
+    client: RwLock<Arc<BaseConsumer<Context>>>,
     pub(super) topic: String,
     /// Bootstrap servers, `host:port[,host:port…]`.
-    pub(super) brokers: String,
+    brokers: Mutex<String>,
     /// Held by whoever has partitions assigned to the client, or polls it.
-    pub(super) reading: Mutex<()>,
+    reading: Mutex<()>,
 }
 
 /// What lies at an offset or behind it.
@@ -48,9 +51,34 @@ pub(super) enum Found<T> {
 }
 
 impl Observer {
+    pub(super) fn new(settings: &KafkaSettings, state: &Arc<State>) -> Result<Self, KafkaError> {
+        let client = RwLock::new(Arc::new(make(settings, state)?));
+        let (topic, brokers) = (settings.topic.clone(), Mutex::new(settings.brokers.clone()));
+        Ok(Self { client, topic, brokers, reading: Mutex::default() })
+    }
+
+    /// Asks with another client from now on.
+    pub(super) fn renew(&self, settings: &KafkaSettings, state: &Arc<State>) -> Result<(), KafkaError> {
+        let client = Arc::new(make(settings, state)?);
+        *lock(&self.brokers) = settings.brokers.clone();
+        let _reading = lock(&self.reading);
+        let before = std::mem::replace(&mut *self.client.write().unwrap_or_else(PoisonError::into_inner), client);
+        drop(before);
+        Ok(())
+    }
+
+    pub(super) fn client(&self) -> Arc<BaseConsumer<Context>> {
+        Arc::clone(&self.client.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether any of the brokers takes a TCP connection, answering or not.
+    pub(super) fn some_broker_listens(&self) -> bool {
+        some_listens(&lock(&self.brokers).clone())
+    }
+
     /// How many partitions the topic has. An error of the topic itself is told apart from a silent broker.
     pub(super) fn partitions(&self) -> Result<usize, KafkaError> {
-        let metadata = self.client.fetch_metadata(Some(&self.topic), ANSWER)?;
+        let metadata = self.client().fetch_metadata(Some(&self.topic), ANSWER)?;
         let topic = metadata.topics().first().ok_or(KafkaError::MetadataFetch(Code::UnknownTopic))?;
         match topic.error() {
             Some(error) if error.is_error() => Err(KafkaError::Global(error.into())),
@@ -60,7 +88,7 @@ impl Observer {
 
     /// The offsets that a partition retains: the first, and one past the last.
     pub(super) fn range(&self, partition: i32, timeout: Duration) -> Result<Range<i64>, KafkaError> {
-        let (low, high) = self.client.fetch_watermarks(&self.topic, partition, timeout)?;
+        let (low, high) = self.client().fetch_watermarks(&self.topic, partition, timeout)?;
         Ok(low..high)
     }
 
@@ -106,7 +134,7 @@ impl Observer {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        let answers = self.client.offsets_for_times(list, timeout)?;
+        let answers = self.client().offsets_for_times(list, timeout)?;
         let answer = |partition| {
             let missing = KafkaError::OffsetFetch(Code::UnknownPartition);
             let found = answers.find_partition(&self.topic, partition).ok_or(missing)?;
@@ -135,9 +163,10 @@ impl Observer {
             return Ok(found);
         }
         let _reading = lock(&self.reading);
-        self.client.assign(&assignment)?;
+        let client = self.client();
+        client.assign(&assignment)?;
         while left > 0
-            && let Some(polled) = self.client.poll(until.saturating_duration_since(Instant::now()))
+            && let Some(polled) = client.poll(until.saturating_duration_since(Instant::now()))
         {
             let (partition, answer) = match polled {
                 Ok(message) => (message.partition(), Found::Record(take(&message))),
@@ -153,23 +182,27 @@ impl Observer {
                 (*place, left) = (answer, left - 1);
             }
         }
-        self.client.unassign()?;
+        client.unassign()?;
         Ok(found)
     }
 
     /// Serves the client's log lines; it has no assignment then, and so never a record.
     pub(super) fn serve(&self) {
         let Ok(_reading) = self.reading.try_lock() else { return };
+        let client = self.client();
         for _ in 0..100 {
-            if self.client.poll(Duration::ZERO).is_none() {
+            if client.poll(Duration::ZERO).is_none() {
                 break;
             }
         }
     }
 }
 
-/// Whether any of these brokers (`host:port[,host:port…]`) takes a TCP connection, answering or not.
-pub(super) fn some_listens(brokers: &str) -> bool {
+fn make(settings: &KafkaSettings, state: &Arc<State>) -> Result<BaseConsumer<Context>, KafkaError> {
+    settings.observer().create_with_context(Context { role: Role::Observer, state: Arc::clone(state) })
+}
+
+fn some_listens(brokers: &str) -> bool {
     let addresses = brokers.split(',').filter_map(|broker| broker.trim().to_socket_addrs().ok()).flatten();
     addresses.take(BROKERS_ASKED).any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
 }

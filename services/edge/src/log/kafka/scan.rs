@@ -22,14 +22,31 @@ use super::{
 const KEPT: usize = 2;
 
 pub(super) struct Scanners {
-    settings: KafkaSettings,
+    topic: String,
     state: Arc<State>,
-    idle: Mutex<Vec<BaseConsumer<Context>>>,
+    pool: Mutex<Pool>,
+}
+
+struct Pool {
+    settings: KafkaSettings,
+    idle: Vec<BaseConsumer<Context>>,
+    /// How often the settings have changed: a client of before is not kept.
+    renewed: u32,
 }
 
 impl Scanners {
     pub(super) fn new(settings: &KafkaSettings, state: Arc<State>) -> Self {
-        Self { settings: settings.clone(), state, idle: Mutex::default() }
+        let topic = settings.topic.clone();
+        Self { topic, state, pool: Mutex::new(Pool { settings: settings.clone(), idle: Vec::new(), renewed: 0 }) }
+    }
+
+    /// Looks back with other clients from now on.
+    pub(super) fn renew(&self, settings: &KafkaSettings) {
+        let mut pool = lock(&self.pool);
+        pool.settings = settings.clone();
+        pool.renewed += 1;
+        let before = std::mem::take(&mut pool.idle);
+        drop((pool, before));
     }
 
     pub(super) fn scan(
@@ -40,13 +57,15 @@ impl Scanners {
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, LogError> {
         let until = Instant::now() + budget.time;
-        let idle = lock(&self.idle).pop();
-        let result = idle.map_or_else(|| self.make(), Ok).and_then(|client| {
+        let mut pool = lock(&self.pool);
+        let (idle, settings, renewed) = (pool.idle.pop(), pool.settings.clone(), pool.renewed);
+        drop(pool);
+        let result = idle.map_or_else(|| self.make(&settings), Ok).and_then(|client| {
             let end = self.scan_with(&client, partition, range, budget, until, sink);
             client.unassign()?;
-            let mut idle = lock(&self.idle);
-            if idle.len() < KEPT {
-                idle.push(client);
+            let mut pool = lock(&self.pool);
+            if pool.idle.len() < KEPT && pool.renewed == renewed {
+                pool.idle.push(client);
             }
             end
         });
@@ -57,9 +76,9 @@ impl Scanners {
         }
     }
 
-    fn make(&self) -> Result<BaseConsumer<Context>, KafkaError> {
+    fn make(&self, settings: &KafkaSettings) -> Result<BaseConsumer<Context>, KafkaError> {
         let context = Context { role: Role::Scan, state: Arc::clone(&self.state) };
-        self.settings.scanner().create_with_context(context)
+        settings.scanner().create_with_context(context)
     }
 
     fn scan_with(
@@ -72,7 +91,7 @@ impl Scanners {
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, KafkaError> {
         let left = || until.saturating_duration_since(Instant::now());
-        let topic = self.settings.topic.as_str();
+        let topic = self.topic.as_str();
         let (low, high) = client.fetch_watermarks(topic, partition, left())?;
         if range.start < low {
             return Ok(ScanEnd::Incomplete);
@@ -119,7 +138,7 @@ impl Scanners {
 
     /// Serves the log lines of idle clients.
     pub(super) fn serve(&self) {
-        for client in lock(&self.idle).iter() {
+        for client in &lock(&self.pool).idle {
             for _ in 0..100 {
                 if client.poll(Duration::ZERO).is_none() {
                     break;

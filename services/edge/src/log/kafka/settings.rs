@@ -45,6 +45,18 @@ impl fmt::Debug for KafkaSettings {
     }
 }
 
+/// Properties that take the place of those before, and where the brokers are then.
+#[derive(Clone)]
+pub struct Renewed {
+    /// See [`KafkaSettings::brokers`].
+    pub brokers: String,
+    /// See [`KafkaSettings::properties`].
+    pub properties: Vec<(String, String)>,
+}
+
+/// Asked about once a second whether the properties have been renewed; an error says what is wrong with the new ones.
+pub type Renewals = Box<dyn FnMut() -> Option<Result<Renewed, String>> + Send>;
+
 /// Both clients.
 const SHARED: &[(&str, &str)] = &[
     // A frozen broker holds a request this long; a crash is over well before that.
