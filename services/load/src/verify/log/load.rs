@@ -1,7 +1,7 @@
 //! Reading the dump. Several dumps of one topic become one log; a topic that was deleted and made anew becomes a second one
 //! beside it.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, mem};
 
 use chat_proto::{MessageId, idempotency_hash};
 use serde::Deserialize;
@@ -107,14 +107,16 @@ impl Loader {
 
     /// The dump is over; another one may follow.
     pub fn next_dump(&mut self) {
-        for (number, mut records) in self.partitions.drain() {
-            records.sort_by_key(|record| record.offset);
-            let generations = &mut self.log.generations;
-            let fits = |topic: &Generation| topic.partitions.get(&number).is_none_or(|known| known.agrees(&records));
-            let at = generations.iter().rposition(fits).unwrap_or(generations.len());
-            if at == generations.len() {
-                generations.push(Generation::default());
-            }
+        let read = mem::take(&mut self.partitions);
+        let generations = &mut self.log.generations;
+        let fits = |topic: &Generation| {
+            read.iter().all(|(number, records)| topic.partitions.get(number).is_none_or(|known| known.agrees(records)))
+        };
+        let at = generations.iter().rposition(fits).unwrap_or(generations.len());
+        if at == generations.len() {
+            generations.push(Generation::default());
+        }
+        for (number, mut records) in read {
             let known = &mut generations[at].partitions.entry(number).or_default().records;
             known.append(&mut records);
             known.sort_by_key(|record| record.offset);
@@ -124,7 +126,9 @@ impl Loader {
 
     /// All dumps are read.
     pub fn finish(mut self) -> Log {
-        self.next_dump();
+        if !self.partitions.is_empty() {
+            self.next_dump();
+        }
         let mut log = self.log;
         for (generation, topic) in log.generations.iter_mut().enumerate() {
             topic.find_twins();

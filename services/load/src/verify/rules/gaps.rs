@@ -42,16 +42,15 @@ impl Judge {
         }
         let begins = if recovered == Some(true) { session.from.filter(|_| !session.history) } else { position };
         let Some(begins) = begins else { return };
+        let several = self.log.generations() > 1;
         let generation = match self.log.find(begins) {
             Found::Here(at) => at.generation,
+            // Of which log the place is, nothing says; its first message will.
+            Found::Trimmed(_) if several => return,
+            Found::Missing if begins.check == 0 && several => return,
             Found::Trimmed(generation) => generation,
             // Before the first record there is nothing to verify.
-            Found::Missing if begins.offset < 0 || begins.check == 0 => {
-                if self.log.generations() > 1 {
-                    return;
-                }
-                0
-            }
+            Found::Missing if begins.check == 0 => 0,
             Found::Missing => {
                 let how = if recovered == Some(true) { "was recovered from" } else { "began behind" };
                 let what = || format!("a subscription {how} {begins}, which the log does not hold");

@@ -2,8 +2,8 @@
 //! afterwards.
 //!
 //! The message-id of every RECEIPT must be in the dump: that partition, that offset, that check. What lies there must be that
-//! very SEND; or, where it was sent again with a key, another copy of it. Its append time must be the RECEIPT's. Its uuid must
-//! lie at one offset only.
+//! very SEND; or, where it was sent again with a key, another copy of it. Its append time must be the RECEIPT's. The uuid of
+//! a copy that was receipted itself lies at one offset only.
 
 use chat_proto::MessageId;
 
@@ -55,7 +55,7 @@ impl Judge {
             Some(format!("SEND {n} (try {attempt}) was receipted as {place}, but there lies {}", self.log.tell(at)))
         } else if ts.is_some_and(|ts| ts != record.ts) {
             Some(format!("the RECEIPT of SEND {n} says that {place} is of {ts:?}, the log says {}", record.ts))
-        } else if record.twin {
+        } else if record.twin && record.load == Some(send) {
             Some(format!("{place}, receipted for SEND {n}, lies in the log twice, with the same uuid"))
         } else {
             None
