@@ -43,10 +43,10 @@ cluster: ## Three brokers, three edges, a load balancer, until `make down`; prin
 down: ## End what `make kafka` and `make cluster` started, and remove its data
 	@deploy/local/cluster down
 
-load: ## Chat through the cluster and check the promises [URL=...] [DURATION=30] [ARGS="--connections 500"]
+load: ## Chat through the cluster and check the promises [URL=...] [DURATION=30] [RECORD=FILE] [ARGS="--connections 500"]
 	@$(BUILD)
 	@url=$(URL); url=$${url:-$$(deploy/local/cluster url)} && \
-	  exec $(RELEASE)/klatsch-load chat --url "$$url" --seconds $(DURATION) $(ARGS)
+	  exec $(RELEASE)/klatsch-load chat --url "$$url" --seconds $(DURATION) $(if $(RECORD),--record '$(RECORD)') $(ARGS)
 
 fuzz: ## The STOMP codec's fuzz targets, coverage-guided, DURATION seconds each [DURATION=30]
 	@deploy/local/fuzz $(DURATION)

@@ -25,9 +25,10 @@ pub(in super::super) struct Told<'a> {
 impl Judge {
     /// A RECEIPT's record, against those of the session's other SENDs.
     pub(in super::super) fn sent_order(&mut self, session: &mut Session, scene: Scene, n: u64, at: At) {
-        let offset = self.log.record(at).offset;
+        // A topic that was made anew begins at 0.
+        let offset = (at.generation, self.log.record(at).offset);
         if let Some((before, place)) = session.furthest {
-            let known = self.log.record(place).offset;
+            let known = (place.generation, self.log.record(place).offset);
             if place.partition == at.partition && (n > before) != (offset > known) {
                 let (one, other) = (self.log.id(place), self.log.id(at));
                 let what = || format!("SEND {before} of this session is {one}, its SEND {n} is {other}");
