@@ -118,7 +118,7 @@ end_netns() {
     for pid in /proc/[0-9]*; do
       [ "$(readlink "$pid/ns/net" 2>/dev/null)" = "$inode" ] || continue
       pid=${pid#/proc/}
-      case $pid in "$keeper" | $$) continue ;; esac
+      case $pid in "$keeper" | "$$") continue ;; esac
       kill -KILL "$pid" 2>/dev/null || true
       left=1
     done

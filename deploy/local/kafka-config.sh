@@ -70,6 +70,11 @@ broker.heartbeat.interval.ms=250
 controller.quorum.fetch.timeout.ms=1000
 controller.quorum.election.timeout.ms=500
 P
+    # Faults are put on it one after the other: after each one, every broker leads what it led before, in seconds.
+    [ "$(edges)" = 0 ] || cat <<P
+leader.imbalance.check.interval.seconds=5
+leader.imbalance.per.broker.percentage=0
+P
     write_listeners "$i"
     # The last one wins.
     [ -z "${KLATSCH_KAFKA_SET:-}" ] || printf '%s\n' "$KLATSCH_KAFKA_SET"

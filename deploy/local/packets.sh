@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # shared by the faults that source this file
 # Packets that get lost, inside the cluster's own network namespace and nowhere else: one nft table for each fault.
-# They are dropped where they arrive, so that the sender takes them for sent; nothing is rejected, nobody is told.
+# They are dropped where they arrive, so that the sender takes them for sent.
 
 need_netns() {
   local pid=''
@@ -20,11 +20,20 @@ edge_listeners() {
 
 packet_table() { echo "klatsch_${fault//-/_}"; }
 
-drop_packets() { # drop_packets RULE...: packets that match one of these are dropped from now on
-  local table rule rules=''
+drop_packets() { filter_packets drop "$@"; } # drop_packets RULE...: packets that match one of these are dropped from now on
+
+# reset_connections RULE...: every connection on which such a packet arrives within a second is broken, and both ends told.
+reset_connections() {
+  filter_packets "reject with tcp reset" "$@"
+  sleep 1
+  pass_packets
+}
+
+filter_packets() { # filter_packets WHAT RULE...
+  local table rule rules='' what=$1; shift
   need_netns
   table=$(packet_table)
-  for rule in "$@"; do rules+="    $rule counter drop"$'\n'; done
+  for rule in "$@"; do rules+="    $rule counter $what"$'\n'; done
   # In one transaction: made if it is not there, thrown away, made anew.
   nft -f - <<T
 table inet $table

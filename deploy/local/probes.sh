@@ -6,10 +6,16 @@ cluster() { "$here/cluster" "$@"; }
 
 # ask_kafka ARGS...: kcat, which answers in milliseconds where Kafka's own tools start a JVM each time.
 ask_kafka() {
-  local with=()
+  local boot with=()
   command -v kcat >/dev/null || die "no 'kcat': asks Kafka and writes broken records; apt-get install kcat"
-  [ ! -f "$state/secure" ] || with=(-F "$kafka_state/clients/admin.librdkafka.properties")
-  timeout 15 kcat -b "$(kafka boot)" -q ${with[@]+"${with[@]}"} "$@"
+  boot=$(kafka boot)
+  if [ -f "$state/secure" ]; then
+    # As a broker, by certificate: Debian's kcat fails at SCRAM-SHA-512.
+    boot=$(awk -F: -v RS='[,\n]' '{ printf "%s%s:%d", sep, $1, $2 + 2; sep = "," }' <<<"$boot")
+    with=(-X security.protocol=SSL -X "ssl.ca.location=$kafka_state/certs/ca.crt" -X "ssl.certificate.location=$kafka_state/certs/node.pem"
+      -X "ssl.key.location=$kafka_state/certs/node.pem")
+  fi
+  timeout 15 kcat -b "$boot" -q ${with[@]+"${with[@]}"} "$@"
 }
 
 # The active controller's number: who became the leader of the metadata quorum in the highest epoch. Kafka names no
@@ -43,12 +49,13 @@ unsettled() {
   done
   kafka status >/dev/null || { echo "a broker is not ready"; return; }
   out=$(ask_kafka -L -m 5 2>/dev/null) || { echo "Kafka does not answer"; return; }
-  awk -v brokers="$brokers" '
+  awk -v brokers="$brokers" -v balanced="$(if [ -f "$state/netns" ]; then echo 1; fi)" '
     /^  broker / { up++ }
     /^    partition / {
       split($0, half, /, isrs: /); sub(/.*, replicas: /, "", half[1]); sub(/, .*[^0-9,].*/, "", half[2])
       if ($0 !~ /leader [0-9]/) bad = "a partition has no leader"
-      else if (split(half[1], a, ",") != split(half[2], b, ",")) bad = "a replica is not in sync"
+      else if (split(half[1], replicas, ",") != split(half[2], isrs, ",")) bad = "a replica is not in sync"
+      else if (balanced && $0 !~ ("leader " replicas[1] ",")) bad = "a broker leads too little"
     }
     END { if (up < brokers) bad = "a broker is fenced"; if (bad) print bad }' <<<"$out" | grep . && return
   for n in $(seq "$edges"); do
@@ -65,4 +72,24 @@ cmd_settled() {
     sleep 0.2
   done
   die "not settled after 60 s: $why"
+}
+
+# partitions: how many the topic has; 0 if it is not there.
+partitions() { ask_kafka -L -m 5 -t "$topic" | grep -c '^    partition ' || true; }
+
+# log_ends: PARTITION OFFSET of where the next record will be, one a line.
+log_ends() {
+  local n p which=()
+  n=$(partitions)
+  for ((p = 0; p < n; p++)); do which+=(-t "$topic:$p:-1"); done
+  ask_kafka -Q "${which[@]}" | sed -n 's/.*\[\([0-9]*\)\] offset \([0-9]*\)$/\1 \2/p'
+}
+
+# trim_log KEEP: all but the last KEEP records of each partition are deleted.
+trim_log() {
+  local file=$faults/$fault/offsets.json
+  log_ends | awk -v keep="$1" -v topic="$topic" '
+    { printf "%s{\"topic\":\"%s\",\"partition\":%d,\"offset\":%d}", (NR > 1 ? "," : "{\"version\":1,\"partitions\":["), topic, $1, ($2 > keep ? $2 - keep : 0) }
+    END { print "]}" }' >"$file"
+  kafka tool delete-records --offset-json-file "$file" >"$faults/$fault/log" || die "delete-records: $(tail -n 3 "$faults/$fault/log")"
 }

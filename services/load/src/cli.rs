@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
 
-use crate::{payload::Payload, target::Target};
+use crate::{
+    chaos::settings::{self, ChaosSettings},
+    payload::Payload,
+    target::Target,
+};
 
 /// Load for a STOMP server over WebSocket, with a check of every message.
 #[derive(Debug, Parser)]
@@ -67,6 +71,9 @@ pub enum Command {
     /// Judge what clients did and saw by what lies in the topic
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifySettings),
+    /// Faults on a real cluster, under load, and what became of the promises
+    #[command(after_help = settings::HELP)]
+    Chaos(ChaosSettings),
 }
 
 /// The settings of `chat`.
@@ -146,6 +153,9 @@ pub struct ChatSettings {
     /// A client that is cut stays away
     #[arg(long, help_heading = "Coming back")]
     pub no_reconnect: bool,
+    /// All clients begin at the first --url and know the others only for later
+    #[arg(long, help_heading = "Coming back")]
+    pub first_url_first: bool,
     /// Who was cut comes back at once, all together; later attempts back off
     #[arg(long, help_heading = "Coming back")]
     pub reconnect_at_once: bool,
@@ -208,12 +218,27 @@ pub struct VerifySettings {
     /// No session may end unless its client asked for it
     #[arg(long)]
     pub expect_no_close: bool,
+    /// Clients could not be reached for a while: how late an answer came is not judged
+    #[arg(long)]
+    pub late_answers: bool,
     /// The result as one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
 impl ChatSettings {
+    /// Which --url a client takes at this attempt; all count from 0.
+    pub fn url_of(&self, client: u32, attempt: usize) -> usize {
+        let (client, urls) = (client as usize, self.url.len());
+        let turn = match (self.first_url_first, attempt) {
+            (true, 0) => 0,
+            // Those that the first one held are spread over the others.
+            (true, later) if urls > 1 => 1 + (client + later - 1) % (urls - 1),
+            _ => client + attempt,
+        };
+        turn % urls
+    }
+
     /// How many clients send.
     pub fn senders(&self) -> u32 {
         self.senders.unwrap_or(self.connections).min(self.connections)
@@ -258,6 +283,10 @@ mod tests {
         let line = "klatsch-load chat --url ws://a/ws --url http://b:1 --rate 0.5 --heart-beat 0,5000 --senders 999";
         let Command::Chat(chat) = Cli::try_parse_from(line.split(' ')).unwrap().command else { panic!("chat") };
         assert_eq!((chat.url.len(), chat.rate, chat.heart_beat, chat.senders()), (2, 0.5, (0, 5000), 100));
+        let storm = "klatsch-load chat --url ws://a --url ws://b --url ws://c --first-url-first";
+        let Command::Chat(storm) = Cli::try_parse_from(storm.split(' ')).unwrap().command else { panic!("chat") };
+        let urls = |client| [0, 1, 2, 3].map(|attempt| storm.url_of(client, attempt));
+        assert_eq!((urls(0), urls(1)), ([0, 1, 2, 1], [0, 2, 1, 2]));
         for wrong in ["", "--url x", "--url ws://a --body 10", "--url ws://a --rate -1", "--url ws://a --heart-beat 1"]
         {
             let line = format!("klatsch-load chat {wrong}");

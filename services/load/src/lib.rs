@@ -16,7 +16,9 @@
 //! | what is printed | [`progress`], [`report`] |
 //! | `dump`: a topic as JSON lines | [`dump`] |
 //! | `verify`: histories against the topic | [`mod@verify`] |
+//! | `chaos`: faults on a cluster, and what became of the promises | [`chaos`] |
 
+pub mod chaos;
 pub mod chat;
 pub mod checker;
 pub mod cli;

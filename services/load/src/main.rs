@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use klatsch_load::{
-    chat,
+    chaos, chat,
     cli::{Cli, Command},
     dump, verify,
 };
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Chat(settings) => chat::run(*settings),
         Command::Dump(settings) => dump::run(&settings),
         Command::Verify(settings) => verify::run(&settings),
+        Command::Chaos(settings) => chaos::run(&settings),
     }
     .into()
 }

@@ -129,7 +129,7 @@ impl Client {
         let mut back_off = BackOff::default();
         let mut end = run.end.clone();
         for attempt in 0.. {
-            let url = (self.number as usize + attempt) % run.settings.url.len();
+            let url = run.settings.url_of(self.number, attempt);
             self.record(run, 1, || Event::Opening { url: run.settings.url[url].url.as_str().into() });
             let opened = tokio::select! {
                 opened = connect::connect(run, self.number, url) => opened,

@@ -34,7 +34,8 @@ fn verify(settings: &VerifySettings) -> Result<Report, String> {
         Ok(Source { name: path.display().to_string(), lines: Box::new(BufReader::with_capacity(BUFFER, file)) })
     };
     let histories = settings.history.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
-    let options = Options { expect_no_close: settings.expect_no_close, fault_at: settings.fault_at.clone() };
+    let VerifySettings { expect_no_close, late_answers, ref fault_at, .. } = *settings;
+    let options = Options { expect_no_close, late_answers, fault_at: fault_at.clone() };
     let mut report = judge(histories, log, options)?;
     for (file, path) in settings.history.iter().enumerate() {
         let of_file = |story: &&mut Story| story.scene.file as usize == file && story.scene.line > 0;

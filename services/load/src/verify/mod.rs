@@ -56,6 +56,8 @@ pub struct Source<'a> {
 pub struct Options {
     /// No session may end unless its client asked for it.
     pub expect_no_close: bool,
+    /// Clients could not be reached for a while: how late an answer came is not judged.
+    pub late_answers: bool,
     /// When faults began, in milliseconds since 1970.
     pub fault_at: Vec<u64>,
 }

@@ -125,7 +125,7 @@ impl Drop for Edge {
 }
 
 /// The edge belongs to another package, so cargo does not say where it is: beside this test's own `deps`.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().parent().unwrap().join("klatsch-edge");
     if !path.exists() {
