@@ -37,6 +37,9 @@ impl<L: Log> Worker<L> {
         let mut reports = Vec::new();
         mail.reports.take(&mut reports);
         for (ticket, outcome) in reports {
+            if self.orphans.remove(&ticket) {
+                self.metrics.orphan_settled(&outcome);
+            }
             self.with_tenant(ticket.connection as usize, ticket.generation, |it, cx| {
                 it.handle_outcome(ticket, outcome, cx);
             });
@@ -80,9 +83,14 @@ impl<L: Log> Worker<L> {
                     }
                 }
             }
-            FromFollower::Located { ticket, outcome } => {
+            FromFollower::Claimed { ticket, first } => {
                 self.with_tenant(ticket.connection as usize, ticket.generation, |it, cx| {
-                    it.handle_outcome(ticket, outcome, cx);
+                    it.handle_claimed(ticket, first, cx);
+                });
+            }
+            FromFollower::Located { ticket, place } => {
+                self.with_tenant(ticket.connection as usize, ticket.generation, |it, cx| {
+                    it.handle_located(ticket, place, cx);
                 });
             }
         }

@@ -4,11 +4,13 @@
 //! give every touched connection its one write.
 
 use std::{
+    collections::HashSet,
     io::{self, ErrorKind, Read},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use foldhash::fast::RandomState;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
@@ -16,7 +18,7 @@ use crate::{
     connection::Connection,
     context::Settings,
     hub::Hub,
-    log::Log,
+    log::{Log, Ticket},
     metrics::Metrics,
     readiness::Heartbeat,
     timer::{Tick, Wheel},
@@ -74,6 +76,8 @@ pub struct Worker<L> {
     draining: bool,
     /// Change of what waits in all outbound queues, since the gauge was told.
     queued_bytes: i64,
+    /// SENDs that the log has yet to answer for and whose connections are gone: their outcomes are counted.
+    orphans: HashSet<Ticket, RandomState>,
 }
 
 impl<L: Log> Worker<L> {
@@ -104,6 +108,7 @@ impl<L: Log> Worker<L> {
             drain: None,
             draining: false,
             queued_bytes: 0,
+            orphans: HashSet::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     context::Context,
     frames::Frames,
     hub::Member,
-    log::Log,
+    log::{Log, Ticket},
     message::Message,
     metrics::Metrics,
     outbound::Written,
@@ -103,9 +103,12 @@ impl<L: Log> Worker<L> {
 
     fn close(&mut self, slot: usize, linger_zero: bool) {
         // A membership must not outlive its connection: the slot's next tenant would get its messages.
-        self.act_on(slot, Connection::leave_all);
+        self.act_on(slot, Connection::depart);
         let mut it = self.slots.remove(slot);
         it.connection.retire(&self.metrics, self.now);
+        let (worker, connection, generation) = (self.index as u32, slot as u32, it.connection.generation);
+        let unsettled = it.connection.unsettled().map(|send| Ticket { worker, connection, generation, send });
+        self.orphans.extend(unsettled);
         self.queued_bytes -= it.connection.counted_bytes as i64;
         if linger_zero {
             // Or the FIN waits behind the unsent octets and nothing is cut.
