@@ -32,6 +32,8 @@ pub struct Follower {
     tail: Tail,
     repeats: Vec<Repeats>,
     held: Vec<Held>,
+    /// For each partition: what lies below this offset is read for knowing repeats alone.
+    preludes: Vec<i64>,
     /// The pinned partition count that decides the partition of a room.
     partitions: i32,
     /// For each partition of the topic: whether everything that was there at the start has been read.
@@ -56,6 +58,7 @@ impl Follower {
             tail: Tail::new(bounds),
             repeats: Vec::new(),
             held: Vec::new(),
+            preludes: Vec::new(),
             partitions,
             caught_up: Vec::new(),
             at_end: Vec::new(),

@@ -26,6 +26,7 @@ struct Memory;
 impl Twin for Memory {
     type Log = MemoryLog;
     const PLACED: bool = true;
+    const TIMED: bool = true;
 
     fn open(&self, partitions: i32, reports: Arc<dyn Reports>) -> MemoryLog {
         MemoryLog::new(partitions, 20_000, reports)
@@ -52,6 +53,7 @@ struct Embedded;
 impl Twin for Embedded {
     type Log = EmbeddedLog;
     const PLACED: bool = false;
+    const TIMED: bool = false;
 
     fn open(&self, partitions: i32, reports: Arc<dyn Reports>) -> EmbeddedLog {
         EmbeddedLog::open(partitions, reports).unwrap()

@@ -28,8 +28,8 @@ pub(crate) fn belongs(record: &ReadRecord<'_>, partitions: i32) -> Result<(), Po
 
 /// Whether a record repeats an earlier one. Only the leading uuid and hash are looked at: a record whose rest cannot be
 /// read counts like any other, on every edge alike, since most of them never decode it.
-pub(crate) fn is_repeat(repeats: &mut Repeats, peek: Option<&Peek>, timestamp_ms: i64) -> bool {
-    peek.is_some_and(|peek| repeats.note(peek, timestamp_ms))
+pub(crate) fn is_repeat(repeats: &mut Repeats, peek: Option<&Peek>, record: &ReadRecord<'_>) -> bool {
+    peek.is_some_and(|peek| repeats.note(peek, record.offset, record.timestamp_ms))
 }
 
 impl Follower {
@@ -49,6 +49,12 @@ impl Follower {
                 let count = usize::try_from(count).unwrap_or(0);
                 self.caught_up.resize(count, false);
                 self.at_end.resize(count, false);
+                self.preludes.resize(count, 0);
+            }
+            FeedEvent::Prelude { partition, until } => {
+                if let Some(known) = usize::try_from(partition).ok().and_then(|at| self.preludes.get_mut(at)) {
+                    *known = until;
+                }
             }
             FeedEvent::Gap { partition, resumed_at } => self.handle_gap(partition, resumed_at),
         }
@@ -64,7 +70,11 @@ impl Follower {
         self.first_ms = self.first_ms.or(Some(record.timestamp_ms));
         self.set_at_end(record.partition, false);
         let peek = chat_proto::peek(record.value);
-        let repeated = is_repeat(self.repeats_of(record.partition), peek.as_ref(), record.timestamp_ms);
+        let repeated = is_repeat(self.repeats_of(record.partition), peek.as_ref(), record);
+        // Whether it repeats something is not certain, and the tail answers for what it holds.
+        if usize::try_from(record.partition).is_ok_and(|at| self.preludes.get(at) > Some(&record.offset)) {
+            return;
+        }
         let seq = self.tail.append_keyed(record, !repeated, peek.map_or(0, |peek| peek.idempotency_hash));
         if let Some(peek) = &peek {
             self.place(peek, seq, record.room);
@@ -117,9 +127,10 @@ impl Follower {
     /// Records of a partition are lost: nothing that was kept of it can be continued from.
     fn handle_gap(&mut self, partition: i32, resumed_at: i64) {
         self.metrics.log.gaps.inc();
-        // Another log stands there now: an edge that has just started knows nothing of the one before either.
-        if resumed_at < self.tail.end_of(partition) {
-            *self.repeats_of(partition) = Repeats::default();
+        // What the log does not hold is repeated by nothing, on any edge.
+        *self.repeats_of(partition) = Repeats::default();
+        if let Some(prelude) = usize::try_from(partition).ok().and_then(|at| self.preludes.get_mut(at)) {
+            *prelude = 0;
         }
         let partitions = self.partitions;
         let lost =

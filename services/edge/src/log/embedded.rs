@@ -4,6 +4,7 @@
 //! reports carry a false append time, so every acknowledgement is [`Outcome::StoredUnplaced`](super::Outcome).
 
 use std::{
+    ops::Range,
     sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
@@ -123,14 +124,23 @@ impl Log for EmbeddedLog {
         self.kafka.feed(start)
     }
 
+    fn retained(&self, partition: i32, timeout: Duration) -> Result<Range<i64>, LogError> {
+        self.kafka.retained(partition, timeout)
+    }
+
+    /// The broker knows no times: the beginning is all that can be said.
+    fn offset_at(&self, partition: i32, _: i64, timeout: Duration) -> Result<i64, LogError> {
+        Ok(self.kafka.retained(partition, timeout)?.start)
+    }
+
     fn scan(
         &self,
         partition: i32,
-        from: i64,
+        range: Range<i64>,
         budget: Budget,
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, LogError> {
-        self.kafka.scan(partition, from, budget, sink)
+        self.kafka.scan(partition, range, budget, sink)
     }
 
     fn flush(&self, timeout: Duration) -> usize {
@@ -139,5 +149,9 @@ impl Log for EmbeddedLog {
 
     fn health(&self) -> Health {
         self.kafka.health()
+    }
+
+    fn lags(&self) -> Vec<(i32, i64)> {
+        self.kafka.lags()
     }
 }

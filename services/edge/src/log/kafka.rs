@@ -5,13 +5,14 @@
 //! | `settings` | what librdkafka is told, and why; what the user may add |
 //! | `topic` | waits for Kafka at start; creates or checks the topic |
 //! | `producer`, `in_flight` | writing, delivery reports, how old the oldest unsettled record is |
-//! | `feed` | reading everything, in order |
-//! | `scan` | looking back |
+//! | `feed`, `rewind` | reading everything, in order; where that begins |
+//! | `scan`, `observer` | looking back; questions about the topic |
 //! | `keeper` | the background thread: growth, replaced logs, a producer beyond repair |
 //! | `context`, `statistics` | what librdkafka tells about itself |
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, Mutex, Weak, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -24,7 +25,9 @@ mod context;
 mod feed;
 mod in_flight;
 mod keeper;
+mod observer;
 mod producer;
+mod rewind;
 mod scan;
 mod settings;
 mod statistics;
@@ -36,7 +39,8 @@ pub use statistics::{KafkaStatistics, PartitionStatistics};
 
 use context::{Context, Role, State, lock};
 use feed::FeedShared;
-use keeper::{Keeper, KeeperThread, Observer};
+use keeper::{Keeper, KeeperThread};
+use observer::Observer;
 use producer::Producer;
 use scan::Scanners;
 
@@ -76,6 +80,10 @@ impl fmt::Display for OpenError {
 }
 
 impl std::error::Error for OpenError {}
+
+fn cannot_look_back(error: KafkaError) -> LogError {
+    LogError(format!("cannot look back: {error}"))
+}
 
 fn unusable(error: KafkaError) -> OpenError {
     OpenError::Settings(format!("Kafka client: {error}"))
@@ -169,10 +177,8 @@ impl Log for KafkaLog {
     fn feed(&self, start: Start) -> Result<KafkaFeed, LogError> {
         let until = Instant::now() + FEED_PATIENCE;
         loop {
-            let feed = self
-                .observer
-                .all_watermarks()
-                .and_then(|watermarks| KafkaFeed::open(&self.settings, Arc::clone(&self.state), &watermarks, start));
+            let feed = rewind::begin(&self.observer, &self.scanners, start)
+                .and_then(|begins| KafkaFeed::open(&self.settings, Arc::clone(&self.state), &begins));
             match feed {
                 Ok(feed) => {
                     lock(&self.feeds).push(Arc::downgrade(feed.shared()));
@@ -187,14 +193,22 @@ impl Log for KafkaLog {
         }
     }
 
+    fn retained(&self, partition: i32, timeout: Duration) -> Result<Range<i64>, LogError> {
+        self.observer.range(partition, timeout).map_err(cannot_look_back)
+    }
+
+    fn offset_at(&self, partition: i32, ms: i64, timeout: Duration) -> Result<i64, LogError> {
+        self.observer.offset_at(partition, ms, timeout).map_err(cannot_look_back)
+    }
+
     fn scan(
         &self,
         partition: i32,
-        from: i64,
+        range: Range<i64>,
         budget: Budget,
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, LogError> {
-        self.scanners.scan(partition, from, budget, sink)
+        self.scanners.scan(partition, range, budget, sink)
     }
 
     fn flush(&self, timeout: Duration) -> usize {

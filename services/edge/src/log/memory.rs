@@ -87,6 +87,17 @@ impl Partition {
     fn get(&self, offset: i64) -> Option<&Kept> {
         usize::try_from(offset - self.low).ok().and_then(|i| self.records.get(i))
     }
+
+    /// The first offset appended at most `age` before the record at `offset`; the first of all when there is none.
+    fn before(&self, offset: i64, age: Duration) -> i64 {
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        self.get(offset).map_or(self.low, |record| self.offset_at(record.timestamp_ms.saturating_sub(age)))
+    }
+
+    /// The first offset appended at `ms` or later; the end when there is none.
+    fn offset_at(&self, ms: i64) -> i64 {
+        self.low + self.records.partition_point(|record| record.timestamp_ms < ms) as i64
+    }
 }
 
 impl Kept {
@@ -205,6 +216,10 @@ impl Shared {
 }
 
 impl State {
+    fn partition(&self, number: i32) -> Result<&Partition, LogError> {
+        self.partitions.get(index(number)).ok_or_else(|| LogError(format!("no partition {number}")))
+    }
+
     fn in_flight(&self) -> usize {
         self.queue.len() + self.outcomes.len()
     }
@@ -263,25 +278,32 @@ impl Log for MemoryLog {
         Ok(MemoryFeed::new(Arc::clone(&self.shared), start))
     }
 
+    fn retained(&self, partition: i32, _: Duration) -> Result<Range<i64>, LogError> {
+        self.shared.lock().partition(partition).map(|p| p.low..p.high())
+    }
+
+    fn offset_at(&self, partition: i32, ms: i64, _: Duration) -> Result<i64, LogError> {
+        self.shared.lock().partition(partition).map(|p| p.offset_at(ms))
+    }
+
     fn scan(
         &self,
         partition: i32,
-        from: i64,
+        range: Range<i64>,
         budget: Budget,
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, LogError> {
         let began = Instant::now();
         let found: Vec<Kept> = {
             let state = self.shared.lock();
-            let p =
-                state.partitions.get(index(partition)).ok_or_else(|| LogError(format!("no partition {partition}")))?;
-            if from < p.low {
+            let p = state.partition(partition)?;
+            if range.start < p.low {
                 return Ok(ScanEnd::Incomplete);
             }
-            p.records.iter().skip(usize::try_from(from - p.low).unwrap_or(usize::MAX)).cloned().collect()
+            range.clone().map_while(|offset| p.get(offset).cloned()).collect()
         };
         let mut bytes = 0;
-        for (i, (record, offset)) in found.iter().zip(from..).enumerate() {
+        for (i, (record, offset)) in found.iter().zip(range).enumerate() {
             bytes += record.room.len() + record.value.len();
             if i >= budget.records || bytes > budget.bytes || began.elapsed() >= budget.time {
                 return Ok(ScanEnd::Incomplete);

@@ -6,7 +6,7 @@
 //!
 //! Nothing outside this module knows which twin is in use.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, ops::Range, time::Duration};
 
 use bytes::Bytes;
 
@@ -121,6 +121,14 @@ pub enum FeedEvent<'a> {
         /// Where reading goes on.
         resumed_at: i64,
     },
+    /// Records below `until` are told for knowing repeats alone: what came before them has not been read. Told, if at
+    /// all, before the partition's first record.
+    Prelude {
+        /// Kafka partition.
+        partition: i32,
+        /// The first offset of what was asked for.
+        until: i64,
+    },
     /// The topic has this many partitions now; the new ones are read from their beginning.
     Partitions(i32),
 }
@@ -145,8 +153,23 @@ pub enum Start {
     Now,
     /// At most this many offsets before the end of each partition, clipped to what is retained.
     Rewind(i64),
+    /// As an edge begins.
+    Recent(Rewind),
     /// At this offset of every partition (tests; a gap is announced if it is no longer retained).
     At(i64),
+}
+
+/// What an edge reads of each partition before it is ready. A log that knows no append times goes by the counts alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rewind {
+    /// To be kept: at most this many offsets before the end, but always the last record…
+    pub records: i64,
+    /// …and nothing that was appended longer than this before the partition's last record.
+    pub age: Duration,
+    /// A prelude to those: what was appended at most this long before the first of them…
+    pub window: Duration,
+    /// …and lies at most this many offsets before it.
+    pub span: i64,
 }
 
 /// Limits of a [`Log::scan`].
@@ -163,9 +186,9 @@ pub struct Budget {
 /// How a [`Log::scan`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScanEnd {
-    /// Everything from `from` up to the end that stood when the scan began was handed over.
+    /// Every record of the range, up to the end that stood when the scan began, was handed over.
     Complete,
-    /// The budget ended first, or the offset is no longer retained: what was handed over is not the whole.
+    /// The budget ended first, or the range's beginning is no longer retained: what was handed over is not the whole.
     Incomplete,
 }
 
@@ -194,12 +217,20 @@ pub trait Log: Send + Sync + 'static {
     /// A reader of every record of every room. The first event of all is [`FeedEvent::Partitions`].
     fn feed(&self, start: Start) -> Result<Self::Feed, LogError>;
 
-    /// A bounded look back into one partition from offset `from` (inclusive) up to the end that stands now.
+    /// The offsets that a partition retains now: the first, and one past the last. Blocks its thread up to `timeout`;
+    /// uses a client of its own, never the feed's, which would wait behind a long poll.
+    fn retained(&self, partition: i32, timeout: Duration) -> Result<Range<i64>, LogError>;
+
+    /// An offset at or before the first record of a partition that was appended at `ms` (since the Unix epoch) or later,
+    /// as near to it as the log can tell; the end when there is none. Blocks its thread up to `timeout`.
+    fn offset_at(&self, partition: i32, ms: i64, timeout: Duration) -> Result<i64, LogError>;
+
+    /// A bounded look back: reads the offsets `range` of one partition, clipped to the end that stands now.
     /// Blocks its thread up to `budget.time`; uses a client of its own.
     fn scan(
         &self,
         partition: i32,
-        from: i64,
+        range: Range<i64>,
         budget: Budget,
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, LogError>;

@@ -63,11 +63,6 @@ impl Partition {
         *self = Self { kept: VecDeque::new(), from: Some(offset), next: offset, last: None };
     }
 
-    /// The offset that the next record will have at least.
-    pub(super) fn end(&self) -> i64 {
-        self.next
-    }
-
     /// The kept records, newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = Seq> + '_ {
         self.kept.iter().rev().copied()

@@ -10,11 +10,6 @@ impl Tail {
         self.partition(partition).ends_at(offset);
     }
 
-    /// The offset that the next record of a partition will have at least; 0 before anything is known.
-    pub fn end_of(&self, partition: i32) -> i64 {
-        self.partitions.get(index(partition)).map_or(0, Partition::end)
-    }
-
     /// The end of a partition as a token: the id of its last record, whatever the room.
     pub fn position(&mut self, partition: i32) -> MessageId {
         self.partition(partition);

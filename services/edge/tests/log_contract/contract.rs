@@ -2,21 +2,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use klatsch_edge::log::{Budget, Log, Outcome, ReadRecord, Reason, Reports, ScanEnd, Start};
+use klatsch_edge::log::{Budget, Log, Outcome, ReadRecord, Reason, Reports, Rewind, ScanEnd, Start};
 
 use crate::harness::{Check, Collected, Event, LIMIT, Reading, Twin, record, ticket};
 
+/// Beyond every end.
+const END: i64 = i64::MAX;
 const AMPLE: Budget = Budget { records: 1_000_000, bytes: 1 << 30, time: LIMIT };
 
 /// Every check, each on a log of its own.
 pub(crate) fn keeps<T: Twin>(twin: &T) {
-    let checks: [Check<T>; 7] = [
+    let checks: [Check<T>; 9] = [
         ("order, octets and offsets", order_octets_offsets),
         ("the end of a partition, and what comes after", end_of_partition),
         ("giving up a wait loses nothing", cancelled_waits),
         ("rewinding by offset", rewinding),
         ("a full queue", full_queue),
         ("looking back", looking_back),
+        ("offsets by append time", offsets_by_time),
+        ("rewinding as an edge does", rewinding_as_an_edge),
         ("a gap when trimmed", gap_when_trimmed),
     ];
     for (name, check) in checks {
@@ -173,20 +177,96 @@ fn full_queue<T: Twin>(twin: &T) {
 
 fn looking_back<T: Twin>(twin: &T) {
     let (log, _reports) = ten(twin);
-    let scan = |from, budget| {
+    let scan = |range, budget| {
         let mut found = Vec::new();
-        let end = log.scan(0, from, budget, &mut |r: ReadRecord<'_>| found.push((r.offset, r.value.to_vec()))).unwrap();
+        let end =
+            log.scan(0, range, budget, &mut |r: ReadRecord<'_>| found.push((r.offset, r.value.to_vec()))).unwrap();
         (end, found)
     };
+    assert_eq!(log.retained(0, LIMIT).unwrap(), 0..10);
     let all: Vec<_> = (0..10).map(|i| (i, vec![i as u8])).collect();
-    assert_eq!(scan(0, AMPLE), (ScanEnd::Complete, all.clone()));
-    assert_eq!(scan(6, AMPLE), (ScanEnd::Complete, all[6..].to_vec()));
-    assert_eq!(scan(10, AMPLE), (ScanEnd::Complete, Vec::new()));
-    assert_eq!(scan(0, Budget { records: 4, ..AMPLE }), (ScanEnd::Incomplete, all[..4].to_vec()));
-    assert_eq!(scan(6, Budget { records: 4, ..AMPLE }).0, ScanEnd::Complete);
+    assert_eq!(scan(0..END, AMPLE), (ScanEnd::Complete, all.clone()));
+    assert_eq!(scan(6..END, AMPLE), (ScanEnd::Complete, all[6..].to_vec()));
+    assert_eq!(scan(10..END, AMPLE), (ScanEnd::Complete, Vec::new()));
+    assert_eq!(scan(2..5, AMPLE), (ScanEnd::Complete, all[2..5].to_vec()), "the range's end is exclusive");
+    assert_eq!(scan(8..11, AMPLE), (ScanEnd::Complete, all[8..].to_vec()), "clipped to what stands");
+    assert_eq!(scan(5..5, AMPLE), (ScanEnd::Complete, Vec::new()));
+    assert_eq!(scan(2..5, Budget { records: 3, ..AMPLE }), (ScanEnd::Complete, all[2..5].to_vec()));
+    assert_eq!(scan(0..END, Budget { records: 4, ..AMPLE }), (ScanEnd::Incomplete, all[..4].to_vec()));
+    assert_eq!(scan(6..END, Budget { records: 4, ..AMPLE }).0, ScanEnd::Complete);
     // A record here is 5 octets of key and value.
-    assert_eq!(scan(0, Budget { bytes: 15, ..AMPLE }), (ScanEnd::Incomplete, all[..3].to_vec()));
-    assert_eq!(scan(0, Budget { time: Duration::ZERO, ..AMPLE }), (ScanEnd::Incomplete, Vec::new()));
+    assert_eq!(scan(0..END, Budget { bytes: 15, ..AMPLE }), (ScanEnd::Incomplete, all[..3].to_vec()));
+    assert_eq!(scan(0..END, Budget { time: Duration::ZERO, ..AMPLE }), (ScanEnd::Incomplete, Vec::new()));
+}
+
+/// DESIGN §7: what is kept begins by count or by time, whichever is later; what is read begins earlier, by time and span.
+fn rewinding_as_an_edge<T: Twin>(twin: &T) {
+    let (log, reports) = open(twin, 2);
+    for i in 0..12_usize {
+        log.publish(record(0, b"room", &[i as u8]), ticket(i)).unwrap();
+        reports.wait_for(i + 1);
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    let mut times = Vec::new();
+    log.scan(0, 0..END, AMPLE, &mut |r| times.push(r.timestamp_ms)).unwrap();
+    let far = Duration::from_secs(3600);
+    // Exactly so old that the record is still within it.
+    let age = |of: usize, at: usize| Duration::from_millis((times[of] - times[at]) as u64);
+    let all = Rewind { records: 100, age: far, window: far, span: 100 };
+    for (rewind, first, kept) in [
+        (all, 0, 0),
+        (Rewind { records: 4, ..all }, 0, 0),
+        (Rewind { records: 4, span: 3, ..all }, 5, 8),
+        (Rewind { records: 4, window: age(8, 6), ..all }, 6, 8),
+        (Rewind { age: age(11, 7), window: age(7, 2), ..all }, 2, 7),
+        (Rewind { age: age(11, 7), window: age(7, 2), span: 1, ..all }, 6, 7),
+        (Rewind { records: 2, age: age(11, 7), window: age(10, 9), span: 5, ..all }, 9, 10),
+        (Rewind { records: 0, age: Duration::ZERO, window: Duration::ZERO, span: 0 }, 11, 11),
+        (Rewind { records: 1, age: far, window: Duration::ZERO, span: 100 }, 11, 11),
+    ] {
+        let mut reading = Reading::new(log.feed(Start::Recent(rewind)));
+        reading.until("the ends", |events| ends(events) == 2);
+        let offsets: Vec<_> = reading.records(0).into_iter().map(|(offset, _)| offset).collect();
+        let told = reading.events.iter().find_map(|e| match e {
+            Event::Prelude { partition: 0, until } => Some(*until),
+            _ => None,
+        });
+        // A log that knows no times reads more, and keeps more.
+        if T::TIMED {
+            assert_eq!((offsets[0], told.unwrap_or(first)), (first, kept), "{rewind:?} {times:?}");
+        } else {
+            assert!(offsets[0] <= first && told.unwrap_or(0) <= kept, "{rewind:?}");
+        }
+        assert_eq!(offsets, (offsets[0]..12).collect::<Vec<_>>());
+        let before = reading.events.iter().position(|e| matches!(e, Event::Prelude { .. }));
+        assert!(before < reading.events.iter().position(|e| e.value().is_some()), "the prelude is told first");
+    }
+}
+
+/// The records of one partition, as they were appended: whatever time is asked for, nothing that late is left out, and
+/// a log that keeps append times names the very record.
+fn offsets_by_time<T: Twin>(twin: &T) {
+    let (log, reports) = open(twin, 2);
+    for i in 0..5_usize {
+        log.publish(record(0, b"room", &[i as u8]), ticket(i)).unwrap();
+        reports.wait_for(i + 1);
+        // So that the next one is later by the log's clock.
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    let mut times = Vec::new();
+    log.scan(0, 0..END, AMPLE, &mut |r| times.push(r.timestamp_ms)).unwrap();
+    assert_eq!(times.len(), 5);
+    for (offset, ms) in (0..).zip(times.iter().copied()) {
+        let found = log.offset_at(0, ms, LIMIT).unwrap();
+        assert!(
+            found == offset || !T::TIMED && (0..offset).contains(&found),
+            "{found} for {offset} at {ms} of {times:?}"
+        );
+    }
+    let after = log.offset_at(0, times[4] + 1, LIMIT).unwrap();
+    assert!(after == 5 || !T::TIMED, "{after} where nothing is that late");
+    assert_eq!(log.offset_at(1, times[0], LIMIT).unwrap(), 0, "an empty partition");
+    assert!(log.retained(2, Duration::from_secs(5)).is_err() && log.offset_at(2, 0, Duration::from_secs(5)).is_err());
 }
 
 /// Promise 3: what is lost is announced, never skipped.
@@ -200,10 +280,13 @@ fn gap_when_trimmed<T: Twin>(twin: &T) {
     assert!(gap.is_some() && gap < first, "no gap before the first record: {:?}", &reading.events[..2]);
     assert_eq!(reading.records(0)[0].0, low);
 
+    let end = reading.records(0).last().unwrap().0 + 1;
+    assert_eq!(log.retained(0, LIMIT).unwrap(), low..end);
+    assert!(log.offset_at(0, 0, LIMIT).unwrap() <= low, "what is gone is not looked for");
     let mut found = 0;
-    assert_eq!(log.scan(0, low - 1, AMPLE, &mut |_| found += 1).unwrap(), ScanEnd::Incomplete);
+    assert_eq!(log.scan(0, low - 1..END, AMPLE, &mut |_| found += 1).unwrap(), ScanEnd::Incomplete);
     assert_eq!(found, 0, "a partial look back");
-    assert_eq!(log.scan(0, low, AMPLE, &mut |_| found += 1).unwrap(), ScanEnd::Complete);
+    assert_eq!(log.scan(0, low..END, AMPLE, &mut |_| found += 1).unwrap(), ScanEnd::Complete);
     assert_eq!(found, reading.records(0).len());
 
     // Rewinding further than what is kept is no gap: nothing was asked for that is lost.

@@ -104,6 +104,7 @@ impl LocalKafka {
 impl Twin for LocalKafka {
     type Log = KafkaLog;
     const PLACED: bool = true;
+    const TIMED: bool = true;
 
     fn open(&self, partitions: i32, reports: Arc<dyn Reports>) -> KafkaLog {
         self.log(self.settings(partitions), reports)
