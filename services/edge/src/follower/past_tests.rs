@@ -168,8 +168,11 @@ impl Seen {
     }
 }
 
+/// A record's place, and its append time.
+type Placed = (MessageId, i64);
+
 /// Every record of a partition, and what is shown of it, judged from the log's beginning.
-fn whole(log: &MemoryLog, partition: i32) -> (Vec<(MessageId, i64)>, Vec<(Vec<u8>, Seen)>) {
+fn whole(log: &MemoryLog, partition: i32) -> (Vec<Placed>, Vec<(Vec<u8>, Seen)>) {
     let (mut records, mut shown, mut repeats) = (Vec::new(), Vec::new(), repeats::Repeats::default());
     let mut read = |record: ReadRecord<'_>| {
         let id = MessageId { partition, offset: record.offset, check: MessageId::check_of(record.value) };
