@@ -69,6 +69,8 @@ pub trait Shell {
     fn publish(&mut self, record: NewRecord, ticket: Ticket) -> Result<(), Reason>;
     /// Asks the follower. Never lost: what has no room waits at the worker, see [`Shell::is_congested`].
     fn ask(&mut self, what: ToFollower);
+    /// Asks what found no room before; whether nothing waits any more.
+    fn ask_again(&mut self) -> bool;
     /// Questions wait for room at the follower: nothing that leads to more of them should be begun.
     fn is_congested(&self) -> bool;
     /// Looks at a token: at once where that is cheap, else later.

@@ -146,9 +146,14 @@ impl Connection {
     /// A SEND has failed, and with it the transaction it belongs to.
     pub(super) fn give_up(&mut self, send: Open, ending: Ending, cx: &mut Context<'_>) {
         cx.metrics.send_failed(ending);
+        let commit = self.sends.commits.iter().position(|commit| Some(commit.number) == send.commit);
+        let commit = commit.map(|at| self.sends.commits.swap_remove(at));
+        // What is stored is stored, whatever has become of the rest.
+        for (receipt, place) in commit.iter().flat_map(|commit| &commit.stored) {
+            self.acknowledge(receipt, place);
+        }
         self.refuse(ending, Some(&send.destination), send.receipt, cx);
-        let Some(at) = self.sends.commits.iter().position(|commit| Some(commit.number) == send.commit) else { return };
-        let commit = self.sends.commits.swap_remove(at);
+        let Some(commit) = commit else { return };
         while let Some(member) = self.sends.drop_held(Some(commit.number)) {
             self.take_back(member.receipt, &member.destination, cx);
         }

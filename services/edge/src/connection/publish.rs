@@ -47,13 +47,10 @@ impl Connection {
     /// T07). All of them are judged before the first is written.
     pub(super) fn commit(&mut self, sends: &[Send], receipt: Option<Text>, cx: &mut Context<'_>) {
         let mut rooms = Vec::with_capacity(sends.len());
-        for send in sends {
+        for (at, send) in sends.iter().enumerate() {
             match self.may_send(&send.destination, cx) {
                 Ok(room) => rooms.push(room),
-                Err(ending) => {
-                    let receipt = send.receipt.clone().or(receipt);
-                    return self.refuse(ending, Some(&send.destination), receipt, cx);
-                }
+                Err(ending) => return self.refuse_commit(ending, sends, at, receipt, cx),
             }
         }
         if sends.is_empty() {
@@ -71,6 +68,27 @@ impl Connection {
             } else {
                 self.take_back(send.receipt.clone(), &send.destination, cx);
             }
+        }
+    }
+
+    /// Nothing of a transaction is written because of the SEND at `at`. In a session that stays open all of them hear of
+    /// it, and COMMIT.
+    fn refuse_commit(
+        &mut self,
+        ending: Ending,
+        sends: &[Send],
+        at: usize,
+        receipt: Option<Text>,
+        cx: &mut Context<'_>,
+    ) {
+        let (send, own) = (&sends[at], receipt.clone().filter(|_| sends[at].receipt.is_some()));
+        cx.metrics.send_failed(ending);
+        self.refuse(ending, Some(&send.destination), send.receipt.clone().or(receipt), cx);
+        for (_, other) in sends.iter().enumerate().filter(|(other, _)| *other != at) {
+            self.take_back(other.receipt.clone(), &other.destination, cx);
+        }
+        if own.is_some() {
+            self.refuse(ending, Some(&send.destination), own, cx);
         }
     }
 

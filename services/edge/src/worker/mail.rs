@@ -1,55 +1,45 @@
-//! What a worker does with what it is told, in the order that matters: room first, then what needs it.
-
-use std::time::SystemTime;
+//! What a worker does with what the rest of the edge tells it.
 
 use super::{
-    Authenticated, Control, Worker,
+    Authenticated,
+    core::Core,
     drain::Drain,
+    socket::ClientSocket,
     turn::{Count, offer},
 };
 use crate::{
     connection::Connection,
     context::Shell,
-    log::Log,
+    log::{Outcome, Ticket},
     message::{FromFollower, ToFollower},
 };
 
-impl<L: Log> Worker<L> {
-    /// Takes every mailbox once.
-    pub(super) fn take_mail(&mut self) {
-        self.mail.answer_bell();
-        let mail = self.mail.clone();
-        if !self.outlets.unasked.is_empty() && self.outlets.ask_again() {
+impl<S: ClientSocket, O: Shell> Core<S, O> {
+    /// Asks the follower what it had no room for; connections that waited for that go on.
+    pub(super) fn ask_again(&mut self) {
+        if self.outlets.is_congested() && self.outlets.ask_again() {
             let waiting: Vec<usize> = self.slots.iter().map(|(slot, _)| slot).collect();
             waiting.into_iter().for_each(|slot| self.with(slot, Connection::advance));
         }
-        let mut control = Vec::new();
-        mail.control.take(&mut control);
-        control.into_iter().for_each(|what| self.handle_control(what));
-        let mut sockets = Vec::new();
-        mail.sockets.take(&mut sockets);
-        sockets.into_iter().for_each(|socket| self.open(socket));
-        let mut authenticated = Vec::new();
-        mail.authenticated.take(&mut authenticated);
-        for Authenticated { connection, generation, result } in authenticated {
-            self.with_tenant(connection, generation, |it, cx| it.handle_authenticated(result, cx));
-        }
-        let mut reports = Vec::new();
-        mail.reports.take(&mut reports);
-        for (ticket, outcome) in reports {
-            if self.orphans.remove(&ticket) {
-                self.metrics.orphan_settled(&outcome);
-            }
-            self.with_tenant(ticket.connection as usize, ticket.generation, |it, cx| {
-                it.handle_outcome(ticket, outcome, cx);
-            });
-        }
-        let mut told = Vec::new();
-        mail.follower.take(&mut told);
-        told.into_iter().for_each(|what| self.handle_follower(what));
     }
 
-    fn handle_follower(&mut self, what: FromFollower) {
+    /// The answer of a token check.
+    pub fn handle_authenticated(&mut self, Authenticated { connection, generation, result }: Authenticated) {
+        self.with_tenant(connection, generation, |it, cx| it.handle_authenticated(result, cx));
+    }
+
+    /// A delivery report.
+    pub fn handle_outcome(&mut self, ticket: Ticket, outcome: Outcome) {
+        if self.orphans.remove(&ticket) {
+            self.metrics.orphan_settled(&outcome);
+        }
+        self.with_tenant(ticket.connection as usize, ticket.generation, |it, cx| {
+            it.handle_outcome(ticket, outcome, cx);
+        });
+    }
+
+    /// Messages and answers of the follower; they must be handed over in its order.
+    pub fn handle_follower(&mut self, what: FromFollower) {
         match what {
             FromFollower::Batch(messages) => {
                 let Self { hub, slots, touched, settings, metrics, .. } = self;
@@ -96,19 +86,17 @@ impl<L: Log> Worker<L> {
         }
     }
 
-    fn handle_control(&mut self, what: Control) {
-        match what {
-            Control::Drain { rate } => {
-                self.draining = true;
-                let all = self.slots.iter().map(|(slot, it)| (slot, it.connection.generation)).collect();
-                let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-                self.drain = Some(Drain::new(all, rate, self.now, seed as u64));
-            }
-            Control::CloseAll => {
-                let all: Vec<usize> = self.slots.iter().map(|(slot, _)| slot).collect();
-                all.into_iter().for_each(|slot| self.with(slot, Connection::shut_down));
-            }
-        }
+    /// Begins to close all connections, `rate` a second, in an order that `seed` decides.
+    pub fn drain(&mut self, rate: f64, seed: u64) {
+        self.draining = true;
+        let all = self.slots.iter().map(|(slot, it)| (slot, it.connection.generation)).collect();
+        self.drain = Some(Drain::new(all, rate, self.now, seed));
+    }
+
+    /// Closes what is left, at once.
+    pub fn close_all(&mut self) {
+        let all: Vec<usize> = self.slots.iter().map(|(slot, _)| slot).collect();
+        all.into_iter().for_each(|slot| self.with(slot, Connection::shut_down));
     }
 
     /// Closes those whose turn has come.

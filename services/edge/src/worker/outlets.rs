@@ -27,14 +27,38 @@ pub struct LogGate {
     pub probe: AtomicBool,
 }
 
+/// Who somebody is, and what things are called: tokens, session ids, message ids.
+pub trait Identities {
+    /// Looks at a token for a connection of `worker`.
+    fn check(&self, worker: usize, job: AuthJob) -> Checked;
+    /// See [`Shell::session_id`].
+    fn session_id(&self) -> String;
+    /// See [`Shell::message_uuid`].
+    fn message_uuid(&self) -> [u8; 16];
+}
+
+impl Identities for TokenDesk {
+    fn check(&self, worker: usize, job: AuthJob) -> Checked {
+        self.check(worker, job)
+    }
+
+    fn session_id(&self) -> String {
+        crate::tokens::random_hex()
+    }
+
+    fn message_uuid(&self) -> [u8; 16] {
+        Uuid::now_v7().into_bytes()
+    }
+}
+
 /// The other threads, as a worker sees them.
-pub struct Outlets<L> {
+pub struct Outlets<L, I = TokenDesk> {
     /// Where records go.
     pub log: Arc<L>,
     /// Where questions about rooms go.
     pub follower: Arc<FollowerInbox>,
-    /// Where tokens are looked at.
-    pub tokens: Arc<TokenDesk>,
+    /// Where tokens are looked at, and what new things are called.
+    pub identities: Arc<I>,
     /// Whether the log is away.
     pub gate: Arc<LogGate>,
     /// The worker's number.
@@ -44,20 +68,7 @@ pub struct Outlets<L> {
     pub unasked: VecDeque<ToFollower>,
 }
 
-impl<L: Log> Outlets<L> {
-    /// Asks again what could not be asked; whether all of it could be now.
-    pub fn ask_again(&mut self) -> bool {
-        while let Some(what) = self.unasked.pop_front() {
-            if let Err(what) = self.follower.commands.try_push(what) {
-                self.unasked.push_front(what);
-                return false;
-            }
-        }
-        true
-    }
-}
-
-impl<L: Log> Shell for Outlets<L> {
+impl<L: Log, I: Identities> Shell for Outlets<L, I> {
     fn publish(&mut self, record: NewRecord, ticket: Ticket) -> Result<(), Reason> {
         self.log.publish(record, ticket)
     }
@@ -67,20 +78,30 @@ impl<L: Log> Shell for Outlets<L> {
         self.ask_again();
     }
 
+    fn ask_again(&mut self) -> bool {
+        while let Some(what) = self.unasked.pop_front() {
+            if let Err(what) = self.follower.commands.try_push(what) {
+                self.unasked.push_front(what);
+                return false;
+            }
+        }
+        true
+    }
+
     fn is_congested(&self) -> bool {
         !self.unasked.is_empty()
     }
 
     fn authenticate(&mut self, job: AuthJob) -> Checked {
-        self.tokens.check(self.worker, job)
+        self.identities.check(self.worker, job)
     }
 
     fn session_id(&mut self) -> String {
-        crate::tokens::random_hex()
+        self.identities.session_id()
     }
 
     fn message_uuid(&mut self) -> [u8; 16] {
-        Uuid::now_v7().into_bytes()
+        self.identities.message_uuid()
     }
 
     fn is_log_away(&mut self) -> bool {

@@ -1,22 +1,21 @@
 //! What a turn of the worker's loop does to single connections: hand them something, and at its end their one write.
 
-use std::{net::Shutdown, time::Duration};
-
-use socket2::SockRef;
-
-use super::{Slot, Worker};
+use super::{
+    core::{Core, Slot},
+    socket::ClientSocket,
+};
 use crate::{
     connection::{Connection, Offered},
-    context::Context,
+    context::{Context, Shell},
     frames::Frames,
     hub::Member,
-    log::{Log, Ticket},
+    log::Ticket,
     message::Message,
     metrics::Metrics,
     outbound::Written,
 };
 
-impl<L: Log> Worker<L> {
+impl<S: ClientSocket, O: Shell> Core<S, O> {
     /// Hands something to a connection, and sees to what follows at the end of the turn.
     pub(super) fn with(&mut self, slot: usize, act: impl FnOnce(&mut Connection, &mut Context<'_>)) {
         self.act_on(slot, act);
@@ -111,12 +110,11 @@ impl<L: Log> Worker<L> {
         self.orphans.extend(unsettled);
         self.queued_bytes -= it.connection.counted_bytes as i64;
         if linger_zero {
-            // Or the FIN waits behind the unsent octets and nothing is cut.
-            SockRef::from(&it.socket).set_linger(Some(Duration::ZERO)).ok();
+            it.socket.cut();
         } else {
-            it.socket.shutdown(Shutdown::Write).ok();
+            it.socket.finish();
         }
-        self.poll.registry().deregister(&mut it.socket).ok();
+        self.closed.push(it.socket);
     }
 }
 
@@ -143,8 +141,8 @@ impl Count {
 }
 
 /// Offers a message to one member of a room and notes who has to be written to.
-pub(super) fn offer(
-    slots: &mut slab::Slab<Slot>,
+pub(super) fn offer<S>(
+    slots: &mut slab::Slab<Slot<S>>,
     touched: &mut Vec<usize>,
     cap: usize,
     member: Member,

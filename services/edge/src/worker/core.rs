@@ -1,0 +1,211 @@
+//! A worker without its thread: connections, their part of the hub, timers. Plain state that is given sockets, mail and
+//! the time; [`super::event_loop`] gives it those of a process, a simulation gives it others.
+//!
+//! A turn: [`Core::begin_turn`], then whatever has come (`handle_*`, [`Core::open`]), then [`Core::finish_turn`], which
+//! reads sockets, serves a slice of a large room, sees to timers, and gives every touched connection its one write.
+
+use std::{collections::HashSet, io::ErrorKind, sync::Arc, time::Duration};
+
+use foldhash::fast::RandomState;
+use slab::Slab;
+
+use super::{
+    drain::Drain,
+    socket::ClientSocket,
+    turn::{Count, offer},
+};
+use crate::{
+    auth::UpgradeCredentials,
+    connection::Connection,
+    context::{Settings, Shell},
+    hub::Hub,
+    log::Ticket,
+    metrics::Metrics,
+    timer::{Tick, Wheel},
+    upgrade::ConnectionGuard,
+};
+
+/// One read buffer for all connections of a worker.
+const READ_BYTES: usize = 64 * 1024;
+/// The longest time without a turn: the worker's heartbeat has to be seen.
+const SLEEP: Duration = Duration::from_secs(1);
+/// How soon a full mailbox of the follower is tried again.
+const ASK_AGAIN: Duration = Duration::from_millis(1);
+/// How often a drain looks whose turn has come.
+const DRAIN_STEP: Duration = Duration::from_millis(10);
+
+pub(super) struct Slot<S> {
+    pub(super) socket: S,
+    pub(super) connection: Connection,
+    /// The client has shut its side down: the socket is to be read until that end is reached.
+    hung_up: bool,
+}
+
+/// One worker's state. `S` are its sockets, `O` its ways out to the rest of the edge.
+pub struct Core<S, O> {
+    pub(super) index: usize,
+    pub(super) outlets: O,
+    pub(super) settings: Arc<Settings>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) slots: Slab<Slot<S>>,
+    pub(super) hub: Hub,
+    pub(super) wheel: Wheel,
+    pub(super) now: Duration,
+    generation: u32,
+    /// Connections that something happened to in this turn.
+    pub(super) touched: Vec<usize>,
+    /// Connections whose sockets may hold octets.
+    pub(super) ready: Vec<usize>,
+    buffer: Vec<u8>,
+    pub(super) drain: Option<Drain>,
+    /// The drain has begun: who still comes was let in a moment before.
+    pub(super) draining: bool,
+    /// Change of what waits in all outbound queues, since the gauge was told.
+    pub(super) queued_bytes: i64,
+    /// SENDs that the log has yet to answer for and whose connections are gone: their outcomes are counted.
+    pub(super) orphans: HashSet<Ticket, RandomState>,
+    /// Sockets of connections that are over.
+    pub(super) closed: Vec<S>,
+}
+
+impl<S: ClientSocket, O: Shell> Core<S, O> {
+    /// Worker number `index`, without connections.
+    pub fn new(index: usize, outlets: O, settings: Arc<Settings>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            index,
+            outlets,
+            settings,
+            metrics,
+            slots: Slab::new(),
+            hub: Hub::default(),
+            wheel: Wheel::new(),
+            now: Duration::ZERO,
+            generation: 0,
+            touched: Vec::new(),
+            ready: Vec::new(),
+            buffer: vec![0; READ_BYTES],
+            drain: None,
+            draining: false,
+            queued_bytes: 0,
+            orphans: HashSet::default(),
+            closed: Vec::new(),
+        }
+    }
+
+    /// A turn begins. `now` counts from any fixed origin and never runs backwards.
+    pub fn begin_turn(&mut self, now: Duration) {
+        self.now = now;
+        self.ask_again();
+    }
+
+    /// Everything that has come has been handed over: does what follows from it.
+    pub fn finish_turn(&mut self) {
+        self.read_ready();
+        self.sweep();
+        self.see_to_timers();
+        self.go_on_draining();
+        self.settle_touched();
+    }
+
+    /// How long after `now` the next turn is due, if nothing comes before.
+    pub fn patience(&self, now: Duration) -> Duration {
+        if self.hub.is_sweeping() || !self.ready.is_empty() || !self.touched.is_empty() {
+            return Duration::ZERO;
+        }
+        let timers = self.wheel.until_next(now).unwrap_or(SLEEP).min(SLEEP);
+        let asking = if self.outlets.is_congested() { ASK_AGAIN } else { SLEEP };
+        let draining = if self.drain.is_some() { DRAIN_STEP } else { SLEEP };
+        timers.min(asking).min(draining)
+    }
+
+    /// The slot that the next connection will have.
+    pub fn next_slot(&self) -> usize {
+        self.slots.vacant_key()
+    }
+
+    /// Takes a connection over, together with what its client sent right behind the upgrade.
+    pub fn open(&mut self, socket: S, credentials: UpgradeCredentials, guard: ConnectionGuard, read_ahead: &[u8]) {
+        self.generation = self.generation.wrapping_add(1);
+        let stomp = self.settings.stomp.clone();
+        let connection = Connection::new(self.generation, credentials, guard, stomp, self.now);
+        let slot = self.slots.insert(Slot { socket, connection, hung_up: false });
+        if !read_ahead.is_empty() {
+            self.with(slot, |it, cx| it.handle_octets(read_ahead, cx));
+        }
+        if self.draining {
+            self.with(slot, Connection::drain);
+        }
+        self.touch(slot);
+    }
+
+    /// A slot's socket can be read from, written to, or its client has shut its side down.
+    pub fn handle_readiness(&mut self, slot: usize, readable: bool, writable: bool, read_closed: bool) {
+        let Some(it) = self.slots.get_mut(slot) else { return };
+        if writable {
+            it.connection.outbound.writable();
+        }
+        if readable || read_closed {
+            it.hung_up |= read_closed;
+            it.connection.readable = true;
+        }
+        self.touch(slot);
+    }
+
+    /// Sockets of connections that ended since the last call; to be dropped.
+    pub fn take_closed(&mut self) -> Vec<S> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// Octets that wait for each client.
+    pub fn queued(&self) -> impl Iterator<Item = usize> + '_ {
+        self.slots.iter().map(|(_, it)| it.connection.outbound.bytes())
+    }
+
+    /// One read for each connection that has octets and may be read; who has more gets its next turn after the others.
+    fn read_ready(&mut self) {
+        for slot in std::mem::take(&mut self.ready) {
+            self.read(slot);
+        }
+    }
+
+    pub(super) fn read(&mut self, slot: usize) {
+        let Some(it) = self.slots.get_mut(slot) else { return };
+        if !it.connection.readable || !it.connection.wants_input() {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = it.socket.read(&mut buffer);
+        match result {
+            Ok(0) => self.with(slot, Connection::lost),
+            Ok(count) => {
+                // A short read has emptied the socket, unless the end of the stream is still to be read.
+                it.connection.readable = count == buffer.len() || it.hung_up;
+                self.with(slot, |it, cx| it.handle_octets(&buffer[..count], cx));
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => it.connection.readable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => self.with(slot, Connection::lost),
+        }
+        self.buffer = buffer;
+        self.touch(slot);
+    }
+
+    fn sweep(&mut self) {
+        let Self { hub, slots, touched, settings, metrics, .. } = self;
+        let mut count = Count::default();
+        hub.sweep(&mut |member, message, frames| {
+            count.add(offer(slots, touched, settings.outbound_bytes, member, message, frames));
+        });
+        count.report(metrics);
+    }
+
+    fn see_to_timers(&mut self) {
+        let mut due: Vec<(usize, Tick)> = Vec::new();
+        self.wheel.advance(self.now, &mut due);
+        for (slot, tick) in due {
+            let Some(it) = self.slots.get_mut(slot).filter(|it| it.connection.armed == tick) else { continue };
+            it.connection.armed = 0;
+            self.with(slot, Connection::handle_timeout);
+        }
+    }
+}
