@@ -119,14 +119,14 @@ fn t07_begins_receipt_comes_at_once_a_sends_with_the_commit() {
     assert!(raw(&mut session).is_empty(), "both are the owner's to answer, when all are stored");
 }
 
-/// T08's share here: the owner gets every destination and refuses a second room.
+/// T08's share here: the owner gets everything at COMMIT, and refuses a second room at its SEND.
 #[test]
 fn t08_a_deferred_send_keeps_everything_it_said() {
     let mut session = open(Version::V1_2);
     let frame =
         "SEND\ndestination:/b\ncontent-type:text/x\nx:1\\c\nx-idempotency-key:k\ntransaction:1\nsender:eve\n\na";
     let frames =
-        format!("BEGIN\ntransaction:1\n\n\0{frame}\0SEND\ndestination:/a\ntransaction:1\ncontent-length:2\n\n\0\0\0");
+        format!("BEGIN\ntransaction:1\n\n\0{frame}\0SEND\ndestination:/b\ntransaction:1\ncontent-length:2\n\n\0\0\0");
     for octet in frames.as_bytes() {
         assert!(events(&mut session, [*octet]).is_empty());
     }
@@ -136,4 +136,18 @@ fn t08_a_deferred_send_keeps_everything_it_said() {
     assert_eq!((&*sends[0].destination, sends[0].content_type.as_deref()), ("/b", Some("text/x")));
     assert_eq!((headers(&sends[0]), sends[0].idempotency_key.as_deref()), (vec![("x", "1:")], Some("k")));
     assert_eq!((&sends[0].body[..], &sends[1].body[..]), (&b"a"[..], &b"\0\0"[..]));
+}
+
+#[test]
+fn t08_another_destination_than_the_first_is_told_at_its_send() {
+    for version in VERSIONS {
+        let mut session = open(version);
+        let send = |destination: &str| format!("SEND\ndestination:{destination}\ntransaction:1\nreceipt:7\n\n\0");
+        assert!(events(&mut session, format!("BEGIN\ntransaction:1\n\n\0{}{}", send("/a"), send("/a"))).is_empty());
+        let told = events(&mut session, send("/b"));
+        let [Event::Held { destination, first, receipt: Some(receipt) }] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((destination.as_str(), first.as_str(), receipt.as_str()), ("/b", "/a", "7"));
+        // It is held all the same: two names may be one room.
+        assert_eq!(commit(&mut session, "COMMIT\ntransaction:1\n\n\0").0.len(), 3);
+    }
 }

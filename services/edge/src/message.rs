@@ -7,7 +7,8 @@ use chat_proto::{Message as Content, MessageId};
 use stomp_proto::SubscriptionHandle;
 
 use crate::{
-    log::{Outcome, Ticket},
+    log::Ticket,
+    looker::{Answer, Excerpt},
     tail::{RoomId, Seq},
 };
 
@@ -24,6 +25,14 @@ pub struct Message {
     pub timestamp_ms: i64,
     /// What was sent.
     pub content: Content,
+}
+
+impl Message {
+    /// About how many octets it takes, in memory and on the wire.
+    pub fn cost(&self) -> usize {
+        let Content { headers, body, .. } = &self.content;
+        256 + body.len() + headers.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>()
+    }
 }
 
 /// Names a subscription of a connection of a worker. Generations make an answer to an earlier tenant stale.
@@ -57,22 +66,54 @@ pub enum Begin {
 }
 
 /// What became of a [`Begin`] in the past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Resumed {
     /// It was not asked for.
     NotAsked,
-    /// Everything of the room behind `behind` is replayed: `count` messages.
-    Replay {
-        /// Where the replay begins.
-        behind: Seq,
-        /// How many there are.
-        count: u32,
-    },
+    /// All of it is replayed.
+    Replay(Replay),
     /// Not all of it is there, so nothing is replayed.
     NotRecovered,
 }
 
-/// What a worker asks of the follower.
+/// Where a SEND is in the log: its own place, or, of a repeat, the place of the message that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// The record's place.
+    pub id: MessageId,
+    /// Append time, milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+}
+
+/// A SEND with an `x-idempotency-key`, about to be written.
+#[derive(Debug)]
+pub struct Claim {
+    /// The SEND.
+    pub ticket: Ticket,
+    /// Its room.
+    pub room: Bytes,
+    /// Its record's uuid.
+    pub uuid: [u8; 16],
+    /// Its record's [`chat_proto::idempotency_hash`].
+    pub hash: u64,
+    /// Whether [`FromFollower::Located`] is to follow once its record has been read back.
+    pub wait: bool,
+}
+
+/// What is replayed: what was read from the log, then everything of the room in the tail.
+#[derive(Debug)]
+pub struct Replay {
+    /// Where the tail's part begins.
+    pub behind: Seq,
+    /// How many messages of history there are.
+    pub count: u32,
+    /// What was read from the log.
+    pub past: Option<Excerpt>,
+    /// Whether the log was asked.
+    pub looked: bool,
+}
+
+/// What workers, and lookers, say to the follower.
 #[derive(Debug)]
 pub enum ToFollower {
     /// From now on the worker wants this room; answered by [`FromFollower::Subscribed`].
@@ -100,6 +141,10 @@ pub enum ToFollower {
         /// The last message it has.
         after: Seq,
     },
+    /// What a looker has found.
+    Looked(Answer),
+    /// Is there a message with this key already? Answered by [`FromFollower::Claimed`].
+    Claim(Claim),
     /// A SEND was acknowledged, but not where: to be answered once it has been read back.
     Locate {
         /// The SEND.
@@ -147,11 +192,18 @@ pub enum FromFollower {
     },
     /// Records of these rooms were lost.
     Lost(Vec<RoomId>),
-    /// A SEND has been found in the log.
+    /// The answer to a [`Claim`].
+    Claimed {
+        /// The SEND.
+        ticket: Ticket,
+        /// The message that it would repeat: it need not be written.
+        first: Option<Stored>,
+    },
+    /// A SEND has been read back.
     Located {
         /// The SEND.
         ticket: Ticket,
-        /// Always [`Outcome::Stored`].
-        outcome: Outcome,
+        /// Where it is, or, of a repeat that the tail knows, where the first is.
+        place: Stored,
     },
 }

@@ -68,6 +68,8 @@ labels! {
     Sent("result") {
         /// In the log.
         Ok = "ok",
+        /// Its key was known: the message is in the log already, and it was not written again.
+        Repeated = "repeated",
         /// No right.
         Denied = "denied",
         /// Not a SEND that could be taken.
@@ -136,8 +138,21 @@ labels! {
     Resumed("result") {
         /// The tail.
         Memory = "memory",
+        /// The log was asked.
+        Kafka = "kafka",
         /// Not recovered.
         NotRecovered = "not_recovered",
+    }
+    /// How a look into the log's past ended.
+    Scanned("result") {
+        /// Everything was read.
+        Complete = "complete",
+        /// More was wanted than a look may cost.
+        OverBudget = "over_budget",
+        /// The log did not answer.
+        Unreachable = "unreachable",
+        /// Too many looks waited already.
+        Busy = "busy",
     }
 }
 
