@@ -37,9 +37,9 @@ pub trait Identities {
     fn message_uuid(&self) -> [u8; 16];
 }
 
-impl Identities for Arc<TokenDesk> {
+impl Identities for TokenDesk {
     fn check(&self, worker: usize, job: AuthJob) -> Checked {
-        TokenDesk::check(self, worker, job)
+        self.check(worker, job)
     }
 
     fn session_id(&self) -> String {
@@ -52,13 +52,13 @@ impl Identities for Arc<TokenDesk> {
 }
 
 /// The other threads, as a worker sees them.
-pub struct Outlets<L, I = Arc<TokenDesk>> {
+pub struct Outlets<L, I = TokenDesk> {
     /// Where records go.
     pub log: Arc<L>,
     /// Where questions about rooms go.
     pub follower: Arc<FollowerInbox>,
     /// Where tokens are looked at, and what new things are called.
-    pub identities: I,
+    pub identities: Arc<I>,
     /// Whether the log is away.
     pub gate: Arc<LogGate>,
     /// The worker's number.
