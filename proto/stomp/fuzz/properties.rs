@@ -88,7 +88,7 @@ fn answer(session: &mut Session, event: Event, now: Duration) {
         Event::Subscribe(subscribe) => vec![subscribe.receipt],
         Event::Unsubscribe { receipt, .. } | Event::Disconnect { receipt } => vec![receipt],
         Event::Commit { sends, receipt, .. } => sends.into_iter().map(|send| send.receipt).chain([receipt]).collect(),
-        Event::Acked(_) => vec![],
+        Event::Acked(_) | Event::Held { .. } => vec![],
     };
     for receipt in receipts.into_iter().flatten() {
         session.receipt(&receipt, &[]);
@@ -162,7 +162,7 @@ fn step(
             }
             Event::Unsubscribe { handle, .. } => room.retain(|member| Some(member.handle) != *handle),
             Event::Acked(acked) => settle(room, acked),
-            Event::Connect(_) | Event::Disconnect { .. } => {}
+            Event::Connect(_) | Event::Held { .. } | Event::Disconnect { .. } => {}
         }
         answer(session, event, now);
     }

@@ -6,7 +6,8 @@ use crate::{
 };
 use alloc::vec::Vec;
 
-/// One frame of the client, or what became of it. BEGIN, ABORT and heart-beats never surface.
+/// One frame of the client, or what became of it. BEGIN, ABORT, heart-beats and most of what
+/// a transaction holds never surface.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant)]
 pub enum Event {
@@ -25,6 +26,16 @@ pub enum Event {
     },
     /// A delivery window opened; its RECEIPT is queued.
     Acked(Acked),
+    /// A SEND in a transaction names another destination than the first one there. It is held like any other; the owner,
+    /// who knows what is one room, may refuse it (T08).
+    Held {
+        /// Of the SEND.
+        destination: Text,
+        /// Of the transaction's first SEND.
+        first: Text,
+        /// The SEND's receipt.
+        receipt: Option<Text>,
+    },
     /// The end of a transaction. Each SEND carries its own receipt, to be answered only when all are stored (T07).
     Commit {
         /// In the order in which they came.

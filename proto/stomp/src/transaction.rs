@@ -44,11 +44,15 @@ impl Transactions {
         self.0.is_empty()
     }
 
-    /// The SEND has been detached from what it was read with, so its frame is what it costs.
-    pub(crate) fn send(&mut self, id: &str, send: Send, limits: &Limits) -> Result<(), ProtocolError> {
+    /// The SEND has been detached from what it was read with, so its frame is what it costs. Returns the destination of
+    /// the transaction's first SEND if this one's is another.
+    pub(crate) fn send(&mut self, id: &str, send: Send, limits: &Limits) -> Result<Option<Text>, ProtocolError> {
         let cost = size_of::<Send>() + send.headers.frame().len() + send.headers.len() * 16;
-        self.hold(id, cost, limits)?.sends.push(send);
-        Ok(())
+        let sends = &mut self.hold(id, cost, limits)?.sends;
+        let first = sends.first().map(|first| &first.destination);
+        let other = first.filter(|first| **first != send.destination).cloned();
+        sends.push(send);
+        Ok(other)
     }
 
     pub(crate) fn settle(&mut self, id: &str, mut settle: Settle, limits: &Limits) -> Result<(), ProtocolError> {

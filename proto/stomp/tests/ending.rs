@@ -10,9 +10,10 @@ fn asked(events: &[Event]) -> Vec<String> {
     let receipt = |event: &Event| match event {
         Event::Send(send) => send.receipt.clone(),
         Event::Subscribe(subscribe) => subscribe.receipt.clone(),
-        Event::Unsubscribe { receipt, .. } | Event::Commit { receipt, .. } | Event::Disconnect { receipt } => {
-            receipt.clone()
-        }
+        Event::Unsubscribe { receipt, .. }
+        | Event::Held { receipt, .. }
+        | Event::Commit { receipt, .. }
+        | Event::Disconnect { receipt } => receipt.clone(),
         Event::Connect(_) | Event::Acked(_) => None,
     };
     events.iter().filter_map(receipt).map(|receipt| receipt.to_string()).collect()

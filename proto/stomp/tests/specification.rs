@@ -34,6 +34,7 @@ fn outcome(version: Version, frame: &[u8]) -> String {
         Some(Event::Subscribe(one)) => format!("Subscribe {} {} {:?}", or_dash(&one.id), one.destination, one.ack),
         Some(Event::Unsubscribe { handle, .. }) => format!("Unsubscribe {}", handle.map_or("unknown", |_| "known")),
         Some(Event::Acked(acked)) => format!("Acked {}", acked.count),
+        Some(Event::Held { destination, .. }) => format!("Held {destination}"),
         Some(Event::Commit { sends, .. }) => format!("Commit {}", sends.len()),
         Some(Event::Disconnect { receipt }) => format!("Disconnect {}", or_dash(&receipt)),
     }

@@ -137,3 +137,17 @@ fn t08_a_deferred_send_keeps_everything_it_said() {
     assert_eq!((headers(&sends[0]), sends[0].idempotency_key.as_deref()), (vec![("x", "1:")], Some("k")));
     assert_eq!((&sends[0].body[..], &sends[1].body[..]), (&b"a"[..], &b"\0\0"[..]));
 }
+
+#[test]
+fn t08_another_destination_than_the_first_is_told_at_its_send() {
+    for version in VERSIONS {
+        let mut session = open(version);
+        let send = |destination: &str| format!("SEND\ndestination:{destination}\ntransaction:1\nreceipt:7\n\n\0");
+        assert!(events(&mut session, format!("BEGIN\ntransaction:1\n\n\0{}{}", send("/a"), send("/a"))).is_empty());
+        let told = events(&mut session, send("/b"));
+        let [Event::Held { destination, first, receipt: Some(receipt) }] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((destination.as_str(), first.as_str(), receipt.as_str()), ("/b", "/a", "7"));
+        // It is held all the same: two names may be one room.
+        assert_eq!(commit(&mut session, "COMMIT\ntransaction:1\n\n\0").0.len(), 3);
+    }
+}

@@ -102,6 +102,7 @@ impl<F: Feed> Shell<'_, F> {
             }
         }
         let now = self.origin.elapsed();
+        self.follower.set_wall_clock(wall_ms());
         if ticked {
             self.follower.handle_tick(now);
         }

@@ -72,15 +72,10 @@ impl Frames {
         if let Some(frame) = &self.known[id as usize].frame {
             return frame.clone();
         }
-        let frame = self.encode(id, message, None, false);
+        let frame = self.single(id, message, None, false);
         self.known[id as usize].frame = Some(frame.clone());
         self.warm.push(id);
         frame
-    }
-
-    /// A frame for one subscriber alone: with an `ack` header, or from the past.
-    pub fn single(&mut self, id: ShapeId, message: &Message, ack: Option<&str>, replayed: bool) -> Bytes {
-        self.encode(id, message, ack, replayed)
     }
 
     /// The next message is about to be delivered: what was encoded belongs to those who got it.
@@ -90,7 +85,8 @@ impl Frames {
         }
     }
 
-    fn encode(&mut self, id: ShapeId, message: &Message, ack: Option<&str>, replayed: bool) -> Bytes {
+    /// A frame for one subscriber alone: with an `ack` header, or from the past.
+    pub fn single(&mut self, id: ShapeId, message: &Message, ack: Option<&str>, replayed: bool) -> Bytes {
         let Self { known, message_id, timestamp, .. } = self;
         let (shape, content) = (&known[id as usize].shape, &message.content);
         message_id.clear();

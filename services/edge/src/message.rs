@@ -7,7 +7,7 @@ use chat_proto::{Message as Content, MessageId};
 use stomp_proto::SubscriptionHandle;
 
 use crate::{
-    log::{Outcome, Ticket},
+    log::Ticket,
     tail::{RoomId, Seq},
 };
 
@@ -72,6 +72,30 @@ pub enum Resumed {
     NotRecovered,
 }
 
+/// Where a SEND is in the log: its own place, or, of a repeat, the place of the message that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// The record's place.
+    pub id: MessageId,
+    /// Append time, milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+}
+
+/// A SEND with an `x-idempotency-key`, about to be written.
+#[derive(Debug)]
+pub struct Claim {
+    /// The SEND.
+    pub ticket: Ticket,
+    /// Its room.
+    pub room: Bytes,
+    /// Its record's uuid.
+    pub uuid: [u8; 16],
+    /// Its record's [`chat_proto::idempotency_hash`].
+    pub hash: u64,
+    /// Whether [`FromFollower::Located`] is to follow once its record has been read back.
+    pub wait: bool,
+}
+
 /// What a worker asks of the follower.
 #[derive(Debug)]
 pub enum ToFollower {
@@ -100,6 +124,8 @@ pub enum ToFollower {
         /// The last message it has.
         after: Seq,
     },
+    /// Is there a message with this key already? Answered by [`FromFollower::Claimed`].
+    Claim(Claim),
     /// A SEND was acknowledged, but not where: to be answered once it has been read back.
     Locate {
         /// The SEND.
@@ -147,11 +173,18 @@ pub enum FromFollower {
     },
     /// Records of these rooms were lost.
     Lost(Vec<RoomId>),
-    /// A SEND has been found in the log.
+    /// The answer to a [`Claim`].
+    Claimed {
+        /// The SEND.
+        ticket: Ticket,
+        /// The message that it would repeat: it need not be written.
+        first: Option<Stored>,
+    },
+    /// A SEND has been read back.
     Located {
         /// The SEND.
         ticket: Ticket,
-        /// Always [`Outcome::Stored`].
-        outcome: Outcome,
+        /// Where it is, or, of a repeat that the tail knows, where the first is.
+        place: Stored,
     },
 }

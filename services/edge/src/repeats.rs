@@ -1,17 +1,22 @@
 //! Which records repeat an earlier one: a function of the log alone, so that every edge decides alike (DESIGN §7).
 //!
 //! A record is a repeat if an earlier record of its partition, shown or not, has the same uuid or the same idempotency
-//! hash, was appended at most two minutes before it, and is among the last 65,536 of its kind.
+//! hash, was appended at most two minutes before it, is among the last 65,536 of its kind, and lies at most 1,000,000
+//! offsets before it. So an edge that reads [`WINDOW`] and [`SPAN`] further back than what it judges judges rightly,
+//! however few of the records between have a key.
 
-use std::{collections::HashMap, collections::VecDeque, hash::Hash, time::Duration};
+use std::{collections::VecDeque, hash::BuildHasher, hash::Hash, time::Duration};
 
 use chat_proto::Peek;
 use foldhash::fast::RandomState;
+use hashbrown::{HashTable, hash_table::Entry};
 
 /// How long a repeat counts as one, in the log's own time. The same in the whole cluster.
 pub const WINDOW: Duration = Duration::from_secs(120);
 /// How many earlier records of its kind a record is compared with. The same in the whole cluster.
 pub const DEPTH: usize = 65_536;
+/// How many offsets a repeat may lie behind what it repeats. The same in the whole cluster.
+pub const SPAN: i64 = 1_000_000;
 
 const WINDOW_MS: i64 = WINDOW.as_millis() as i64;
 
@@ -22,45 +27,81 @@ pub struct Repeats {
     keyed: Recent<u64>,
     /// All records, by uuid: a producer may store one twice after time-outs.
     all: Recent<u128>,
+    /// The latest append time so far: a new leader's clock may be a little behind the old one's.
+    now_ms: i64,
 }
 
 impl Repeats {
     /// Notes a record, and says whether it repeats an earlier one.
-    pub fn note(&mut self, record: &Peek, timestamp_ms: i64) -> bool {
-        let same_uuid = self.all.note(u128::from_be_bytes(record.uuid), timestamp_ms);
-        let same_key = record.idempotency_hash != 0 && self.keyed.note(record.idempotency_hash, timestamp_ms);
+    pub fn note(&mut self, record: &Peek, offset: i64, timestamp_ms: i64) -> bool {
+        self.now_ms = self.now_ms.max(timestamp_ms);
+        let same_uuid = self.all.note(u128::from_be_bytes(record.uuid), offset, self.now_ms);
+        let same_key = record.idempotency_hash != 0 && self.keyed.note(record.idempotency_hash, offset, self.now_ms);
         same_uuid || same_key
     }
 }
 
-/// When each of the last [`DEPTH`] values was seen last.
+/// Where each of the last [`DEPTH`] values was seen last.
 #[derive(Debug)]
 struct Recent<T> {
-    order: VecDeque<(T, i64)>,
-    seen: HashMap<T, i64, RandomState>,
+    /// Oldest first.
+    order: VecDeque<Seen<T>>,
+    /// Number of the oldest.
+    oldest: u32,
+    /// For each value the number under which it was seen last.
+    last: HashTable<u32>,
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+struct Seen<T> {
+    value: T,
+    offset: i64,
+    at_ms: i64,
 }
 
 impl<T> Default for Recent<T> {
     fn default() -> Self {
-        Self { order: VecDeque::new(), seen: HashMap::default() }
+        Self { order: VecDeque::new(), oldest: 0, last: HashTable::new(), hasher: RandomState::default() }
     }
 }
 
 impl<T: Copy + Eq + Hash> Recent<T> {
-    fn note(&mut self, value: T, at_ms: i64) -> bool {
-        let before = self.seen.insert(value, at_ms);
-        self.order.push_back((value, at_ms));
-        while let Some(&(oldest, seen_ms)) = self.order.front() {
-            if self.order.len() <= DEPTH && at_ms.saturating_sub(seen_ms) <= WINDOW_MS {
-                break;
+    fn note(&mut self, value: T, offset: i64, at_ms: i64) -> bool {
+        self.forget(offset, at_ms);
+        let Self { order, oldest, last, hasher } = self;
+        let seen = |number: &u32| order[number.wrapping_sub(*oldest) as usize].value;
+        let number = oldest.wrapping_add(order.len() as u32);
+        let entry = last.entry(hasher.hash_one(value), |it| seen(it) == value, |it| hasher.hash_one(seen(it)));
+        let repeats = match entry {
+            Entry::Occupied(mut before) => {
+                *before.get_mut() = number;
+                true
+            }
+            Entry::Vacant(place) => {
+                place.insert(number);
+                false
+            }
+        };
+        order.push_back(Seen { value, offset, at_ms });
+        repeats
+    }
+
+    /// Forgets what a record at this place cannot repeat.
+    fn forget(&mut self, offset: i64, at_ms: i64) {
+        while let Some(first) = self.order.front() {
+            let far = at_ms.saturating_sub(first.at_ms) > WINDOW_MS || offset.saturating_sub(first.offset) > SPAN;
+            if self.order.len() <= DEPTH && !far {
+                return;
+            }
+            // Unless it has been seen again since.
+            let hash = self.hasher.hash_one(first.value);
+            if let Ok(place) = self.last.find_entry(hash, |number| *number == self.oldest) {
+                place.remove();
             }
             self.order.pop_front();
-            // Unless it has been seen again since.
-            if self.seen.get(&oldest) == Some(&seen_ms) {
-                self.seen.remove(&oldest);
-            }
+            self.oldest = self.oldest.wrapping_add(1);
         }
-        before.is_some_and(|before_ms| at_ms.saturating_sub(before_ms) <= WINDOW_MS)
     }
 }
 
@@ -68,51 +109,70 @@ impl<T: Copy + Eq + Hash> Recent<T> {
 mod tests {
     use super::*;
 
-    fn peek(uuid: u8, hash: u64) -> Peek {
-        Peek { uuid: [uuid; 16], idempotency_hash: hash }
+    fn peek(uuid: u64, hash: u64) -> Peek {
+        Peek { uuid: u128::from(uuid).to_be_bytes(), idempotency_hash: hash }
     }
 
     #[test]
     fn p4_same_key_within_two_minutes_of_log_time() {
         let mut repeats = Repeats::default();
-        assert!(!repeats.note(&peek(1, 7), 0));
-        assert!(!repeats.note(&peek(2, 0), 10), "no key, no repeat");
-        assert!(!repeats.note(&peek(3, 0), 10));
-        assert!(repeats.note(&peek(4, 7), 120_000));
-        assert!(repeats.note(&peek(5, 7), 240_000), "a repeat that was not shown counts as well");
-        assert!(!repeats.note(&peek(6, 7), 360_001));
+        assert!(!repeats.note(&peek(1, 7), 0, 0));
+        assert!(!repeats.note(&peek(2, 0), 1, 10), "no key, no repeat");
+        assert!(!repeats.note(&peek(3, 0), 2, 10));
+        assert!(repeats.note(&peek(4, 7), 3, 120_000));
+        assert!(repeats.note(&peek(5, 7), 4, 240_000), "a repeat that was not shown counts as well");
+        assert!(!repeats.note(&peek(6, 7), 5, 360_001));
     }
 
     #[test]
     fn p4_same_uuid_whatever_the_key() {
         let mut repeats = Repeats::default();
-        assert!(!repeats.note(&peek(1, 0), 0));
-        assert!(repeats.note(&peek(1, 0), 5));
-        assert!(repeats.note(&peek(1, 9), 6));
+        assert!(!repeats.note(&peek(1, 0), 0, 0));
+        assert!(repeats.note(&peek(1, 0), 1, 5));
+        assert!(repeats.note(&peek(1, 9), 2, 6));
     }
 
     #[test]
     fn p4_among_the_last_keyed_records() {
         let mut repeats = Repeats::default();
-        let uuid = |n: u64| {
-            let mut uuid = [0; 16];
-            uuid[..8].copy_from_slice(&n.to_be_bytes());
-            uuid
-        };
-        for n in 1..=DEPTH as u64 + 1 {
-            assert!(!repeats.note(&Peek { uuid: uuid(n), idempotency_hash: n }, 0));
+        let depth = DEPTH as u64;
+        for n in 1..=depth + 1 {
+            assert!(!repeats.note(&peek(n, n), n as i64, 0));
         }
-        assert!(repeats.note(&Peek { uuid: uuid(0), idempotency_hash: 3 }, 1));
-        assert!(!repeats.note(&Peek { uuid: uuid(u64::MAX), idempotency_hash: 1 }, 1), "65,536 came since");
-        assert!(repeats.keyed.order.len() <= DEPTH && repeats.keyed.seen.len() <= DEPTH);
+        assert!(repeats.note(&peek(depth + 2, 3), DEPTH as i64 + 2, 0));
+        assert!(!repeats.note(&peek(depth + 3, 1), DEPTH as i64 + 3, 0), "65,536 came since");
+        // Seen again since in the same millisecond: the later one still counts.
+        for n in 0..depth - 3 {
+            assert!(!repeats.note(&peek(depth + 4 + n, depth + 4 + n), (DEPTH as u64 + 4 + n) as i64, 0));
+        }
+        assert!(repeats.note(&peek(3 * depth, 3), 3 * DEPTH as i64, 0));
+        assert!(repeats.keyed.order.len() <= DEPTH + 1 && repeats.keyed.last.len() <= DEPTH + 1);
+    }
+
+    #[test]
+    fn p4_within_a_span_of_offsets() {
+        let mut repeats = Repeats::default();
+        assert!(!repeats.note(&peek(1, 7), 5, 0));
+        assert!(repeats.note(&peek(2, 7), 5 + SPAN, 0));
+        assert!(!repeats.note(&peek(3, 7), 6 + 2 * SPAN, 0));
+    }
+
+    /// The log's time is the latest append time so far, whoever begins to read where.
+    #[test]
+    fn p4_a_clock_that_runs_back() {
+        let mut repeats = Repeats::default();
+        repeats.note(&peek(1, 7), 0, 60_000);
+        repeats.note(&peek(2, 8), 1, 190_000);
+        assert!(!repeats.note(&peek(3, 7), 2, 170_000), "130 s of the log's time have gone by");
+        assert!(repeats.note(&peek(4, 8), 3, 170_000));
     }
 
     #[test]
     fn nothing_older_than_the_window_is_kept() {
         let mut repeats = Repeats::default();
-        for n in 0..200u8 {
-            repeats.note(&peek(n, n.into()), i64::from(n) * 10_000);
+        for n in 0..200_u32 {
+            repeats.note(&peek(n.into(), n.into()), n.into(), i64::from(n) * 10_000);
         }
-        assert!(repeats.all.seen.len() <= 13);
+        assert!(repeats.all.last.len() <= 13 && repeats.all.order.len() <= 13);
     }
 }

@@ -117,7 +117,9 @@ impl Session {
         let receipt = receipt.and_then(|_| headers.text("receipt"));
         let send = Send::new(headers, body, receipt).ok_or_else(|| missing(Command::Send, "destination"))?;
         let config = self.config.clone();
-        self.hold(|open| open.send(&transaction, send, &config.limits))
+        let (destination, receipt) = (send.destination.clone(), send.receipt.clone());
+        let other = self.hold(|open| open.send(&transaction, send, &config.limits))?;
+        Ok(other.map(|first| Event::Held { destination, first, receipt }))
     }
 
     fn subscribe(&mut self, headers: Headers, receipt: Option<Text>) -> Outcome {
@@ -182,7 +184,8 @@ impl Session {
         match headers.get("transaction") {
             Some(transaction) => {
                 let config = self.config.clone();
-                self.hold(|open| open.settle(transaction, settle, &config.limits))
+                self.hold(|open| open.settle(transaction, settle, &config.limits))?;
+                Ok(None)
             }
             None => Ok(self.apply(settle)?.map(Event::Acked)),
         }
@@ -230,13 +233,13 @@ impl Session {
         Ok(None)
     }
 
-    fn hold(
+    fn hold<T>(
         &mut self,
-        change: impl FnOnce(&mut crate::transaction::Transactions) -> Result<(), ProtocolError>,
-    ) -> Outcome {
+        change: impl FnOnce(&mut crate::transaction::Transactions) -> Result<T, ProtocolError>,
+    ) -> Result<T, ProtocolError> {
         let outcome = change(self.transactions());
         self.tidy_transactions();
-        outcome.map(|()| None)
+        outcome
     }
 
     fn answer(&mut self, receipt: Option<Text>) {

@@ -55,7 +55,14 @@ impl Connection {
         let facts = ending.facts();
         cx.metrics.closed(ending);
         self.log(ending, error, detail, cx);
-        self.leave_all(cx);
+        // What stood behind a SEND that failed is not written in its place.
+        while ending.facts().outcome.is_some()
+            && let Some(send) = self.sends.drop_held(None)
+        {
+            cx.metrics.send_failed(ending);
+            self.sends.forget_commit(send.commit);
+        }
+        self.depart(cx);
         if let Some((text, code)) = facts.error {
             let message = error.map_or(text, ProtocolError::message);
             let detail = error.map(ProtocolError::detail).or(detail).unwrap_or(text);
@@ -91,6 +98,12 @@ impl Connection {
         }
     }
 
+    /// The connection is going: what it has sent is written, and it is in no room any more.
+    pub fn depart(&mut self, cx: &mut Context<'_>) {
+        self.publish_held(cx);
+        self.leave_all(cx);
+    }
+
     /// Ends a connection that only waited for its SENDs, once the last has met its outcome.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
         let Phase::Settling { ending, receipt, until } = &mut self.phase else { return };
@@ -121,7 +134,7 @@ impl Connection {
     /// The client closed its side, or confirmed our close; `replies` answer it.
     pub(super) fn closed_by_client(&mut self, replies: Vec<Bytes>, cx: &mut Context<'_>) {
         self.confirmed = Some(replies);
-        self.leave_all(cx);
+        self.depart(cx);
         self.finish_if_confirmed(cx);
     }
 
@@ -160,7 +173,7 @@ impl Connection {
     /// The socket is gone.
     pub fn lost(&mut self, cx: &mut Context<'_>) {
         self.outbound.abandon();
-        self.leave_all(cx);
+        self.depart(cx);
         if self.has_unread_frames() {
             self.confirmed = Some(Vec::new());
         } else if !matches!(self.phase, Phase::Dead { .. }) {

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | this one | CONNECT to DISCONNECT: the order in which things happen to a connection |
 //! | `connect.rs` | CONNECT: the token, the session |
-//! | `sends.rs` | SEND and COMMIT, until each has met its outcome |
+//! | `publish.rs` | SEND and COMMIT, into the log |
+//! | `outcomes.rs` | from the log's word to RECEIPT or ERROR |
+//! | `sends.rs` | the SENDs under way, in order |
 //! | `subscriptions.rs` | SUBSCRIBE and UNSUBSCRIBE, live delivery, and cursors for who cannot keep up |
 //! | `soft_errors.rs` | refusals that leave the session open |
 //! | `resume.rs` | where a subscription begins |
@@ -28,6 +30,8 @@ use crate::{
 
 mod connect;
 mod endings;
+mod outcomes;
+mod publish;
 mod resume;
 mod sends;
 mod soft_errors;
@@ -37,6 +41,8 @@ use sends::Sends;
 pub use subscriptions::Offered;
 use subscriptions::Subscriptions;
 
+/// Records that may be held at the connection while keyed SENDs are asked about, in octets.
+const HELD_BYTES: usize = 256 * 1024;
 /// Pings without any sign of life until the client counts as gone.
 const PINGS_UNANSWERED: u32 = 3;
 
@@ -212,12 +218,13 @@ impl Connection {
         cx.metrics.frame_received(&event);
         match event {
             Event::Connect(connect) => self.connect(connect, cx),
-            Event::Send(send) => self.send(send, cx),
+            Event::Send(send) => self.send(&send, cx),
+            Event::Held { destination, first, receipt } => self.held(&destination, &first, receipt, cx),
             Event::Subscribe(subscribe) => self.subscribe(subscribe, cx),
             Event::Unsubscribe { handle, receipt } => self.unsubscribe(handle, receipt, cx),
             Event::Acked(_) => self.read_on(cx),
             Event::Commit { sends, receipt, .. } => {
-                self.commit(sends, receipt, cx);
+                self.commit(&sends, receipt, cx);
                 self.read_on(cx);
             }
             // Answered once what was sent before it is settled: a client may take the RECEIPT for "all is stored".
@@ -233,6 +240,7 @@ impl Connection {
     fn may_go_on(&self, cx: &Context<'_>) -> bool {
         matches!(self.phase, Phase::New(_) | Phase::Open)
             && self.sends.in_flight() < cx.settings.max_receipts
+            && self.sends.held_bytes() < HELD_BYTES
             && !self.outbound.is_full(cx.settings.outbound_bytes)
             && !cx.shell.is_congested()
     }

@@ -284,7 +284,7 @@ impl Connection {
     }
 
     /// Takes all of them out; the connection is ending.
-    pub fn leave_all(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn leave_all(&mut self, cx: &mut Context<'_>) {
         let handles: Vec<_> =
             self.subscriptions.slots.iter().flatten().map(|subscription| subscription.handle).collect();
         for handle in handles {

@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::{
-    log::kafka::{KafkaSettings, OpenError},
-    repeats::DEPTH,
+    log::{
+        Rewind, Start,
+        kafka::{KafkaSettings, OpenError},
+    },
+    repeats,
     upgrade::{Socket, Sockets},
 };
 
@@ -153,10 +156,15 @@ impl Edge {
 }
 
 /// What is read before the edge is ready: enough for the tail, and for knowing repeats as every other edge does.
-fn start_of(config: &Config) -> crate::log::Start {
+fn start_of(config: &Config) -> Start {
     let partitions = usize::try_from(config.topic.partitions).unwrap_or(1).max(1);
-    let for_the_tail = config.limits.tail_bytes / SMALL_RECORD / partitions;
-    crate::log::Start::Rewind(i64::try_from(for_the_tail.max(DEPTH)).unwrap_or(i64::MAX))
+    let records = config.limits.tail_bytes / SMALL_RECORD / partitions;
+    Start::Recent(Rewind {
+        records: i64::try_from(records).unwrap_or(i64::MAX),
+        age: config.limits.tail_time,
+        window: repeats::WINDOW,
+        span: repeats::SPAN,
+    })
 }
 
 fn server_settings(config: &Config) -> ServerSettings {

@@ -2,11 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::Bytes;
-use chat_proto::{Outgoing, encode};
+use chat_proto::{Outgoing, encode, partition_of};
 use stomp_proto::SubscriptionHandle;
 
 use super::*;
-use crate::message::Begin;
+use crate::{
+    log::{FeedEvent, ReadRecord, Ticket},
+    message::{Begin, Claim},
+    metrics::Poison,
+};
 
 const NOW: Duration = Duration::from_secs(1);
 
@@ -50,7 +54,10 @@ fn heard(follower: &mut Follower, worker: usize) -> Vec<String> {
             }
             FromFollower::Forgotten { .. } => heard.push("forgotten".to_owned()),
             FromFollower::Lost(_) => heard.push("lost".to_owned()),
-            FromFollower::Located { outcome, .. } => heard.push(format!("{outcome:?}")),
+            FromFollower::Claimed { first, .. } => {
+                heard.push(first.map_or("free".to_owned(), |first| format!("repeats {}", first.id.offset)));
+            }
+            FromFollower::Located { place, .. } => heard.push(format!("at {}", place.id.offset)),
         }
     }
     heard
@@ -104,14 +111,69 @@ fn p1_an_unplaced_send_is_found_before_or_after_it_was_read() {
     append(&mut follower, "a", 1, &value("a", 8, b""));
     follower.handle_command(locate(7), NOW);
     follower.handle_command(locate(9), NOW);
-    assert_eq!(heard(&mut follower, 0), ["Stored { partition: 0, offset: 0, timestamp_ms: 0 }"]);
+    assert_eq!(heard(&mut follower, 0), ["at 0"]);
     append(&mut follower, "a", 2, &value("a", 9, b""));
-    assert_eq!(heard(&mut follower, 0), ["Stored { partition: 0, offset: 2, timestamp_ms: 2 }"]);
-    assert!(follower.unplaced.is_empty());
+    assert_eq!(heard(&mut follower, 0), ["at 2"]);
+    assert!(follower.wanted.is_empty());
     // A repeat is shown to nobody, but its sender is owed an answer.
     append(&mut follower, "a", 3, &value("a", 9, b""));
     follower.handle_command(locate(9), NOW);
-    assert_eq!(heard(&mut follower, 0), ["Stored { partition: 0, offset: 3, timestamp_ms: 3 }"]);
+    assert_eq!(heard(&mut follower, 0), ["at 3"]);
+}
+
+fn keyed(room: &str, number: u8, key: &str) -> Bytes {
+    let uuid = [number; 16];
+    let (sender, idempotency_key) = ("ann", key);
+    encode(&Outgoing { uuid, room, sender, content_type: "", headers: &[], body: b"", idempotency_key, origin: "" })
+}
+
+fn claim(follower: &mut Follower, number: u8, key: &str) -> Vec<String> {
+    let hash = chat_proto::idempotency_hash("a", "ann", key);
+    let (ticket, room, uuid) = (Ticket::default(), Bytes::from_static(b"a"), [number; 16]);
+    follower.handle_command(ToFollower::Claim(Claim { ticket, room, uuid, hash, wait: true }), NOW);
+    heard(follower, 0)
+}
+
+#[test]
+fn p4_a_known_key_is_answered_with_the_first_place_and_an_unknown_one_is_waited_for() {
+    let mut follower = follower(1);
+    follower.set_wall_clock(1000);
+    append(&mut follower, "a", 0, &keyed("a", 1, "k"));
+    assert_eq!(claim(&mut follower, 2, "k"), ["repeats 0"]);
+    assert_eq!(claim(&mut follower, 3, "l"), ["free"]);
+    // Both edges asked before either had written: the record turns out to be a repeat when it is read back.
+    append(&mut follower, "a", 1, &keyed("a", 4, "l"));
+    append(&mut follower, "a", 2, &keyed("a", 3, "l"));
+    assert_eq!(heard(&mut follower, 0), ["at 1"], "the first one's place");
+    assert_eq!(claim(&mut follower, 5, "l"), ["repeats 1"]);
+    assert_eq!(claim(&mut follower, 6, "m"), ["free"]);
+    append(&mut follower, "a", 3, &keyed("a", 6, "m"));
+    assert_eq!(heard(&mut follower, 0), ["at 3"]);
+}
+
+/// What would be shown must be written: of a key that is too old, or whose age nobody can tell, nothing is answered.
+#[test]
+fn p4_a_key_whose_time_is_over_or_unknown_is_written() {
+    let mut follower = follower(1);
+    append(&mut follower, "a", 0, &keyed("a", 1, "k"));
+    follower.set_wall_clock(100_000);
+    assert_eq!(claim(&mut follower, 2, "k"), ["repeats 0"]);
+    append(&mut follower, "a", 90_000, &keyed("a", 3, "k"));
+    follower.set_wall_clock(190_000);
+    assert_eq!(claim(&mut follower, 4, "k"), ["repeats 0"], "each use counts, shown or not");
+    follower.set_wall_clock(205_000);
+    assert_eq!(claim(&mut follower, 5, "k"), ["free"], "it might be more than two minutes once it is stored");
+    follower.set_wall_clock(1);
+    assert_eq!(claim(&mut follower, 6, "k"), ["free"], "a clock that is behind the log's");
+    follower.set_wall_clock(100_000);
+    follower.handle_feed(FeedEvent::Gap { partition: 0, resumed_at: 0 });
+    heard(&mut follower, 0);
+    assert_eq!(claim(&mut follower, 7, "k"), ["free"], "another log");
+    append(&mut follower, "a", 0, &keyed("a", 8, "k"));
+    subscribe(&mut follower, 0, "a");
+    append(&mut follower, "a", 1, &keyed("a", 9, "new"));
+    assert_eq!(heard(&mut follower, 0).last().unwrap(), "1");
+    assert_eq!(claim(&mut follower, 10, "k"), ["repeats 0"], "it repeats nothing of the log before");
 }
 
 #[test]

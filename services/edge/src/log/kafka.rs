@@ -5,8 +5,8 @@
 //! | `settings` | what librdkafka is told, and why; what the user may add |
 //! | `topic` | waits for Kafka at start; creates or checks the topic |
 //! | `producer`, `in_flight` | writing, delivery reports, how old the oldest unsettled record is |
-//! | `feed` | reading everything, in order |
-//! | `scan` | looking back |
+//! | `feed`, `rewind` | reading everything, in order; where that begins |
+//! | `scan`, `observer` | looking back; questions about the topic |
 //! | `keeper` | the background thread: growth, replaced logs, a producer beyond repair |
 //! | `context`, `statistics` | what librdkafka tells about itself |
 
@@ -25,7 +25,9 @@ mod context;
 mod feed;
 mod in_flight;
 mod keeper;
+mod observer;
 mod producer;
+mod rewind;
 mod scan;
 mod settings;
 mod statistics;
@@ -37,7 +39,8 @@ pub use statistics::{KafkaStatistics, PartitionStatistics};
 
 use context::{Context, Role, State, lock};
 use feed::FeedShared;
-use keeper::{Keeper, KeeperThread, Observer};
+use keeper::{Keeper, KeeperThread};
+use observer::Observer;
 use producer::Producer;
 use scan::Scanners;
 
@@ -174,10 +177,8 @@ impl Log for KafkaLog {
     fn feed(&self, start: Start) -> Result<KafkaFeed, LogError> {
         let until = Instant::now() + FEED_PATIENCE;
         loop {
-            let feed = self
-                .observer
-                .all_watermarks()
-                .and_then(|watermarks| KafkaFeed::open(&self.settings, Arc::clone(&self.state), &watermarks, start));
+            let feed = rewind::begin(&self.observer, &self.scanners, start)
+                .and_then(|begins| KafkaFeed::open(&self.settings, Arc::clone(&self.state), &begins));
             match feed {
                 Ok(feed) => {
                     lock(&self.feeds).push(Arc::downgrade(feed.shared()));
@@ -193,8 +194,7 @@ impl Log for KafkaLog {
     }
 
     fn retained(&self, partition: i32, timeout: Duration) -> Result<Range<i64>, LogError> {
-        let (low, high) = self.observer.watermarks(partition, timeout).map_err(cannot_look_back)?;
-        Ok(low..high)
+        self.observer.range(partition, timeout).map_err(cannot_look_back)
     }
 
     fn offset_at(&self, partition: i32, ms: i64, timeout: Duration) -> Result<i64, LogError> {

@@ -88,6 +88,12 @@ impl Partition {
         usize::try_from(offset - self.low).ok().and_then(|i| self.records.get(i))
     }
 
+    /// The first offset appended at most `age` before the record at `offset`; the first of all when there is none.
+    fn before(&self, offset: i64, age: Duration) -> i64 {
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        self.get(offset).map_or(self.low, |record| self.offset_at(record.timestamp_ms.saturating_sub(age)))
+    }
+
     /// The first offset appended at `ms` or later; the end when there is none.
     fn offset_at(&self, ms: i64) -> i64 {
         self.low + self.records.partition_point(|record| record.timestamp_ms < ms) as i64

@@ -121,6 +121,14 @@ pub enum FeedEvent<'a> {
         /// Where reading goes on.
         resumed_at: i64,
     },
+    /// Records below `until` are told for knowing repeats alone: what came before them has not been read. Told, if at
+    /// all, before the partition's first record.
+    Prelude {
+        /// Kafka partition.
+        partition: i32,
+        /// The first offset of what was asked for.
+        until: i64,
+    },
     /// The topic has this many partitions now; the new ones are read from their beginning.
     Partitions(i32),
 }
@@ -145,8 +153,23 @@ pub enum Start {
     Now,
     /// At most this many offsets before the end of each partition, clipped to what is retained.
     Rewind(i64),
+    /// As an edge begins.
+    Recent(Rewind),
     /// At this offset of every partition (tests; a gap is announced if it is no longer retained).
     At(i64),
+}
+
+/// What an edge reads of each partition before it is ready. A log that knows no append times goes by the counts alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rewind {
+    /// To be kept: at most this many offsets before the end, but always the last record…
+    pub records: i64,
+    /// …and nothing that was appended longer than this before the partition's last record.
+    pub age: Duration,
+    /// A prelude to those: what was appended at most this long before the first of them…
+    pub window: Duration,
+    /// …and lies at most this many offsets before it.
+    pub span: i64,
 }
 
 /// Limits of a [`Log::scan`].

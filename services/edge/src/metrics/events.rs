@@ -6,7 +6,7 @@ use chat_proto::RecordError;
 use stomp_proto::Event;
 
 use super::{ClientCommand, Metrics, Opened, Poison, Sent, ServerCommand};
-use crate::{disconnect::Ending, readiness::Check, server::ServerEvents};
+use crate::{disconnect::Ending, log::Outcome, readiness::Check, server::ServerEvents};
 
 impl Metrics {
     /// A client's frame is about to be handled.
@@ -18,6 +18,8 @@ impl Metrics {
             Event::Unsubscribe { .. } => ClientCommand::Unsubscribe,
             Event::Acked(acked) if acked.nack => ClientCommand::Nack,
             Event::Acked(_) => ClientCommand::Ack,
+            // Counted with its COMMIT, like all of a transaction.
+            Event::Held { .. } => return,
             Event::Commit { .. } => ClientCommand::Commit,
             Event::Disconnect { .. } => ClientCommand::Disconnect,
         };
@@ -52,6 +54,17 @@ impl Metrics {
             _ => Sent::Invalid,
         };
         self.sends.results.of(result).inc();
+    }
+
+    /// What the log says of a SEND whose connection is gone.
+    pub fn orphan_settled(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Stored { .. } | Outcome::StoredUnplaced => {
+                self.sends.results.of(Sent::Ok).inc();
+            }
+            Outcome::Refused(reason) => self.send_failed(Ending::SendRefused(*reason)),
+            Outcome::Unknown(_) => self.send_failed(Ending::SendUnknown),
+        }
     }
 
     /// A connection ends this way.

@@ -68,6 +68,8 @@ labels! {
     Sent("result") {
         /// In the log.
         Ok = "ok",
+        /// Its key was known: the message is in the log already, and it was not written again.
+        Repeated = "repeated",
         /// No right.
         Denied = "denied",
         /// Not a SEND that could be taken.

@@ -6,14 +6,17 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use crate::log::ReadRecord;
 use bytes::{Bytes, BytesMut};
 use chat_proto::MessageId;
 
-use crate::log::ReadRecord;
-
+mod firsts;
 mod partition;
+mod places;
 mod rooms;
 
+use firsts::Firsts;
+pub use firsts::Known;
 use partition::Partition;
 pub use partition::Place;
 use rooms::Rooms;
@@ -57,6 +60,13 @@ pub struct Entry {
     next: Seq,
 }
 
+impl Entry {
+    /// Its place in the log.
+    pub fn id(&self) -> MessageId {
+        MessageId { partition: self.partition, offset: self.offset, check: MessageId::check_of(&self.value) }
+    }
+}
+
 /// What a reader finds behind its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
@@ -78,6 +88,7 @@ pub struct Tail {
     block: BytesMut,
     partitions: Vec<Partition>,
     rooms: Rooms,
+    firsts: Firsts,
     newest_ms: i64,
 }
 
@@ -92,6 +103,7 @@ impl Tail {
             block: BytesMut::new(),
             partitions: Vec::new(),
             rooms: Rooms::default(),
+            firsts: Firsts::default(),
             newest_ms: 0,
         }
     }
@@ -124,66 +136,12 @@ impl Tail {
         newest
     }
 
-    /// Nothing more is there yet in a partition below `offset`.
-    pub fn ends_at(&mut self, partition: i32, offset: i64) {
-        self.partition(partition).ends_at(offset);
-    }
-
-    /// The end of a partition as a token: the id of its last record, whatever the room.
-    pub fn position(&mut self, partition: i32) -> MessageId {
-        self.partition(partition);
-        self.partitions[index(partition)].position(partition, |seq| self.get(seq))
-    }
-
-    /// Where a token points to.
-    pub fn place_of(&mut self, id: &MessageId) -> Place {
-        self.partition(id.partition);
-        self.bounded(self.partitions[index(id.partition)].find(id, |seq| self.get(seq)))
-    }
-
-    /// Right before the first record of a partition that was appended at `ms` or later.
-    pub fn place_since(&mut self, partition: i32, ms: i64) -> Place {
-        self.partition(partition);
-        self.bounded(self.partitions[index(partition)].since(ms, |seq| self.get(seq)))
-    }
-
-    /// Right before the first record of a partition.
-    pub fn place_first(&mut self, partition: i32) -> Place {
-        self.partition(partition);
-        self.bounded(self.partitions[index(partition)].first())
-    }
-
-    /// Right before the newest `count` entries of a room, and how many there are.
-    pub fn place_of_last(&self, room: RoomId, count: u32) -> (Seq, u32) {
-        let (mut at, mut found) = (self.rooms[room].last, 0);
-        let mut behind = self.newest();
-        while found < count {
-            let Some(entry) = self.get(at) else { break };
-            (behind, found) = (at - 1, found + 1);
-            at = entry.previous;
-        }
-        (behind, found)
-    }
-
-    /// The kept records of a partition, shown or not, newest first.
-    pub fn newest_of(&self, partition: i32) -> impl Iterator<Item = (Seq, &Entry)> {
-        let kept = self.partitions.get(index(partition)).into_iter().flat_map(Partition::newest_first);
-        kept.filter_map(|seq| Some((seq, self.get(seq)?)))
-    }
-
     fn partition(&mut self, number: i32) -> &mut Partition {
         let at = index(number);
         if self.partitions.len() <= at {
             self.partitions.resize_with(at + 1, Partition::default);
         }
         &mut self.partitions[at]
-    }
-
-    fn bounded(&self, place: Place) -> Place {
-        match place {
-            Place::After(seq) => Place::After(seq.min(self.newest())),
-            other => other,
-        }
     }
 
     /// The entry with this number, if it is still kept.
@@ -260,6 +218,8 @@ impl Tail {
         in_partition: impl Fn(&[u8]) -> bool,
     ) -> Vec<RoomId> {
         self.partition(partition).restart(offset);
+        let (front, entries) = (self.front, &self.entries);
+        self.firsts.forget_where(|seq| entries.get((seq - front) as usize).is_none_or(|it| it.partition == partition));
         let end = self.newest() + 1;
         self.rooms.forget(end, in_partition)
     }
@@ -306,6 +266,7 @@ impl Tail {
         self.front += 1;
         self.bytes -= entry.value.len() + ENTRY_BYTES;
         self.partition(entry.partition).forget(seq, &entry);
+        self.firsts.forget(seq, &entry);
         if entry.room == NO_ROOM {
             return;
         }

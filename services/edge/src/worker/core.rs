@@ -4,8 +4,9 @@
 //! A turn: [`Core::begin_turn`], then whatever has come (`handle_*`, [`Core::open`]), then [`Core::finish_turn`], which
 //! reads sockets, serves a slice of a large room, sees to timers, and gives every touched connection its one write.
 
-use std::{io::ErrorKind, sync::Arc, time::Duration};
+use std::{collections::HashSet, io::ErrorKind, sync::Arc, time::Duration};
 
+use foldhash::fast::RandomState;
 use slab::Slab;
 
 use super::{
@@ -18,6 +19,7 @@ use crate::{
     connection::Connection,
     context::{Settings, Shell},
     hub::Hub,
+    log::Ticket,
     metrics::Metrics,
     timer::{Tick, Wheel},
     upgrade::ConnectionGuard,
@@ -60,6 +62,8 @@ pub struct Core<S, O> {
     pub(super) draining: bool,
     /// Change of what waits in all outbound queues, since the gauge was told.
     pub(super) queued_bytes: i64,
+    /// SENDs that the log has yet to answer for and whose connections are gone: their outcomes are counted.
+    pub(super) orphans: HashSet<Ticket, RandomState>,
     /// Sockets of connections that are over.
     pub(super) closed: Vec<S>,
 }
@@ -83,6 +87,7 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
             drain: None,
             draining: false,
             queued_bytes: 0,
+            orphans: HashSet::default(),
             closed: Vec::new(),
         }
     }

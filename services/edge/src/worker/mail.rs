@@ -30,6 +30,9 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
 
     /// A delivery report.
     pub fn handle_outcome(&mut self, ticket: Ticket, outcome: Outcome) {
+        if self.orphans.remove(&ticket) {
+            self.metrics.orphan_settled(&outcome);
+        }
         self.with_tenant(ticket.connection as usize, ticket.generation, |it, cx| {
             it.handle_outcome(ticket, outcome, cx);
         });
@@ -70,9 +73,14 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
                     }
                 }
             }
-            FromFollower::Located { ticket, outcome } => {
+            FromFollower::Claimed { ticket, first } => {
                 self.with_tenant(ticket.connection as usize, ticket.generation, |it, cx| {
-                    it.handle_outcome(ticket, outcome, cx);
+                    it.handle_claimed(ticket, first, cx);
+                });
+            }
+            FromFollower::Located { ticket, place } => {
+                self.with_tenant(ticket.connection as usize, ticket.generation, |it, cx| {
+                    it.handle_located(ticket, place, cx);
                 });
             }
         }

@@ -9,6 +9,7 @@ use crate::{
     context::{Context, Shell},
     frames::Frames,
     hub::Member,
+    log::Ticket,
     message::Message,
     metrics::Metrics,
     outbound::Written,
@@ -101,9 +102,12 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
 
     fn close(&mut self, slot: usize, linger_zero: bool) {
         // A membership must not outlive its connection: the slot's next tenant would get its messages.
-        self.act_on(slot, Connection::leave_all);
+        self.act_on(slot, Connection::depart);
         let mut it = self.slots.remove(slot);
         it.connection.retire(&self.metrics, self.now);
+        let (worker, connection, generation) = (self.index as u32, slot as u32, it.connection.generation);
+        let unsettled = it.connection.unsettled().map(|send| Ticket { worker, connection, generation, send });
+        self.orphans.extend(unsettled);
         self.queued_bytes -= it.connection.counted_bytes as i64;
         if linger_zero {
             it.socket.cut();

@@ -12,6 +12,7 @@ pub mod kafka;
 pub mod node;
 pub mod stomp;
 pub mod topic;
+pub mod users;
 pub mod websocket;
 pub mod wire;
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use klatsch_edge::log::{Budget, Log, Outcome, ReadRecord, Reason, Reports, ScanEnd, Start};
+use klatsch_edge::log::{Budget, Log, Outcome, ReadRecord, Reason, Reports, Rewind, ScanEnd, Start};
 
 use crate::harness::{Check, Collected, Event, LIMIT, Reading, Twin, record, ticket};
 
@@ -12,7 +12,7 @@ const AMPLE: Budget = Budget { records: 1_000_000, bytes: 1 << 30, time: LIMIT }
 
 /// Every check, each on a log of its own.
 pub(crate) fn keeps<T: Twin>(twin: &T) {
-    let checks: [Check<T>; 8] = [
+    let checks: [Check<T>; 9] = [
         ("order, octets and offsets", order_octets_offsets),
         ("the end of a partition, and what comes after", end_of_partition),
         ("giving up a wait loses nothing", cancelled_waits),
@@ -20,6 +20,7 @@ pub(crate) fn keeps<T: Twin>(twin: &T) {
         ("a full queue", full_queue),
         ("looking back", looking_back),
         ("offsets by append time", offsets_by_time),
+        ("rewinding as an edge does", rewinding_as_an_edge),
         ("a gap when trimmed", gap_when_trimmed),
     ];
     for (name, check) in checks {
@@ -196,6 +197,50 @@ fn looking_back<T: Twin>(twin: &T) {
     // A record here is 5 octets of key and value.
     assert_eq!(scan(0..END, Budget { bytes: 15, ..AMPLE }), (ScanEnd::Incomplete, all[..3].to_vec()));
     assert_eq!(scan(0..END, Budget { time: Duration::ZERO, ..AMPLE }), (ScanEnd::Incomplete, Vec::new()));
+}
+
+/// DESIGN §7: what is kept begins by count or by time, whichever is later; what is read begins earlier, by time and span.
+fn rewinding_as_an_edge<T: Twin>(twin: &T) {
+    let (log, reports) = open(twin, 2);
+    for i in 0..12_usize {
+        log.publish(record(0, b"room", &[i as u8]), ticket(i)).unwrap();
+        reports.wait_for(i + 1);
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    let mut times = Vec::new();
+    log.scan(0, 0..END, AMPLE, &mut |r| times.push(r.timestamp_ms)).unwrap();
+    let far = Duration::from_secs(3600);
+    // Exactly so old that the record is still within it.
+    let age = |of: usize, at: usize| Duration::from_millis((times[of] - times[at]) as u64);
+    let all = Rewind { records: 100, age: far, window: far, span: 100 };
+    for (rewind, first, kept) in [
+        (all, 0, 0),
+        (Rewind { records: 4, ..all }, 0, 0),
+        (Rewind { records: 4, span: 3, ..all }, 5, 8),
+        (Rewind { records: 4, window: age(8, 6), ..all }, 6, 8),
+        (Rewind { age: age(11, 7), window: age(7, 2), ..all }, 2, 7),
+        (Rewind { age: age(11, 7), window: age(7, 2), span: 1, ..all }, 6, 7),
+        (Rewind { records: 2, age: age(11, 7), window: age(10, 9), span: 5, ..all }, 9, 10),
+        (Rewind { records: 0, age: Duration::ZERO, window: Duration::ZERO, span: 0 }, 11, 11),
+        (Rewind { records: 1, age: far, window: Duration::ZERO, span: 100 }, 11, 11),
+    ] {
+        let mut reading = Reading::new(log.feed(Start::Recent(rewind)));
+        reading.until("the ends", |events| ends(events) == 2);
+        let offsets: Vec<_> = reading.records(0).into_iter().map(|(offset, _)| offset).collect();
+        let told = reading.events.iter().find_map(|e| match e {
+            Event::Prelude { partition: 0, until } => Some(*until),
+            _ => None,
+        });
+        // A log that knows no times reads more, and keeps more.
+        if T::TIMED {
+            assert_eq!((offsets[0], told.unwrap_or(first)), (first, kept), "{rewind:?} {times:?}");
+        } else {
+            assert!(offsets[0] <= first && told.unwrap_or(0) <= kept, "{rewind:?}");
+        }
+        assert_eq!(offsets, (offsets[0]..12).collect::<Vec<_>>());
+        let before = reading.events.iter().position(|e| matches!(e, Event::Prelude { .. }));
+        assert!(before < reading.events.iter().position(|e| e.value().is_some()), "the prelude is told first");
+    }
 }
 
 /// The records of one partition, as they were appended: whatever time is asked for, nothing that late is left out, and

@@ -78,6 +78,7 @@ pub(crate) enum Event {
     Record { partition: i32, offset: i64, timestamp_ms: i64, room: Vec<u8>, value: Vec<u8> },
     End { partition: i32, offset: i64 },
     Gap { partition: i32, resumed_at: i64 },
+    Prelude { partition: i32, until: i64 },
     Partitions(i32),
 }
 
@@ -93,6 +94,7 @@ impl From<FeedEvent<'_>> for Event {
             },
             FeedEvent::EndOfPartition { partition, offset } => Self::End { partition, offset },
             FeedEvent::Gap { partition, resumed_at } => Self::Gap { partition, resumed_at },
+            FeedEvent::Prelude { partition, until } => Self::Prelude { partition, until },
             FeedEvent::Partitions(n) => Self::Partitions(n),
         }
     }

@@ -54,6 +54,7 @@ impl World {
     pub fn calm(&mut self) {
         let now = self.now;
         (self.cluster.stalled_until, self.next_fault) = (now, now);
+        (self.plan.faults.lies, self.plan.faults.doubles, self.plan.late) = (0, 0, 0);
         for place in &mut self.edges {
             match place {
                 Place::Down(until) => *until = (*until).min(now),
@@ -90,7 +91,12 @@ impl World {
         let Place::Up(edge) = std::mem::replace(&mut self.edges[at], Place::Down(back)) else { return };
         for link in &self.links {
             let mut link = link.borrow_mut();
-            link.broken_by_fault |= link.edge == at && link.edge_open;
+            if link.edge == at && link.edge_open {
+                link.broken_by_fault = true;
+                link.break_off();
+                // Also those that no worker has taken over yet.
+                link.edge_open = false;
+            }
         }
         let Self { cluster, plan, rng, now, .. } = self;
         edge.die(cluster, plan, rng, *now);

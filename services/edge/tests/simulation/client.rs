@@ -94,7 +94,7 @@ impl Client {
     /// A new connection to an edge.
     pub fn connect(&mut self, link: Shared, eyes: &Eyes<'_>) {
         let now = eyes.now;
-        let mut session = Session::new(link, now);
+        let mut session = Session::new(&self.name, link, now);
         let rng = &mut self.rng;
         // What each side can send, and wants to hear of the other.
         let (ours, theirs) = *rng.pick(&[(0, 0), (1000, 1000), (10_000, 10_000), (0, 2000), (5000, 0)]);
@@ -200,7 +200,12 @@ impl Client {
         message.attempts.push(attempt.clone());
         message.state = State::UnderWay;
         let destination = format!("{}{}", rng.pick(&["/topic/", "/app/"]), message.room);
-        let receipt = session.expect(Pending::Send { message: at, attempt: attempt.clone(), since: eyes.now });
+        let receipt = session.expect(Pending::Send {
+            message: at,
+            attempt: attempt.clone(),
+            key: message.key.clone(),
+            since: eyes.now,
+        });
         let mut headers = vec![("destination", destination.as_str()), ("receipt", &receipt), ("attempt", &attempt)];
         if !message.key.is_empty() {
             headers.push(("x-idempotency-key", &message.key));

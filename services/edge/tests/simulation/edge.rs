@@ -11,7 +11,7 @@ use klatsch_edge::{
     context::{AuthJob, Settings},
     follower::Follower,
     follower_thread::FollowerInbox,
-    log::{Feed, Log, Outcome, Start, Ticket, memory::MemoryFeed},
+    log::{Feed, Log, Outcome, Ticket, memory::MemoryFeed},
     message::{FromFollower, ToFollower},
     metrics::Metrics,
     tokens::Checked,
@@ -28,8 +28,6 @@ use crate::{
 
 /// Messages that may wait at a worker; the follower stands still then.
 const AT_WORKER: usize = 64;
-/// Everything is read at the start, as long as the log is shorter (DESIGN §7: far enough to know repeats).
-const REWIND: i64 = 65_536;
 
 /// Users are called what they say, sessions and messages by the seed.
 pub struct Names {
@@ -118,7 +116,7 @@ impl Edge {
         };
         Self {
             follower: Follower::new(plan.workers, plan.partitions, plan.bounds(), metrics.clone()),
-            feed: producer.feed(Start::Rewind(REWIND)).unwrap(),
+            feed: producer.feed(plan.start()).unwrap(),
             workers: (0..plan.workers).map(worker).collect(),
             inbox,
             asked: VecDeque::new(),
@@ -179,6 +177,7 @@ impl Edge {
                 self.read = cluster.truth.version;
             }
         }
+        self.follower.set_wall_clock(Cluster::clock_ms(now));
         if now >= self.next_tick {
             self.follower.handle_tick(now);
             self.next_tick = now + Duration::from_secs(1);
@@ -206,7 +205,7 @@ impl Edge {
         }
         if let Some((record, ticket)) = self.producer.next() {
             let outcome = cluster.take(record, plan, rng, now);
-            let late = if rng.one_in(30) { rng.millis(0, 16_000) } else { rng.millis(0, 40) };
+            let late = if plan.late > 0 && rng.one_in(plan.late) { rng.millis(0, 16_000) } else { rng.millis(0, 40) };
             let before = self.acknowledged.back().map_or(now, |(at, ..)| *at);
             // In order, as one connection carries them.
             self.acknowledged.push_back((before.max(now + late), ticket, outcome));

@@ -86,6 +86,8 @@ fn p1_p2_p3_p4_p5_p7_p8_p10_hold_for_every_seed() {
     }
     let (count, begun) = (number("SEEDS").unwrap_or(SEEDS), Instant::now());
     let (next, failed, steps) = (AtomicU64::new(FIRST), AtomicU64::new(u64::MAX), AtomicU64::new(0));
+    // Names every seed that fails instead of ending with the first.
+    let all = number("ALL").is_some();
     let threads = std::thread::available_parallelism().map_or(2, Into::into);
     let done = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -100,8 +102,11 @@ fn p1_p2_p3_p4_p5_p7_p8_p10_hold_for_every_seed() {
                     let (world, result) = run(seed, 0);
                     steps.fetch_add(world.steps, Ordering::Relaxed);
                     done.fetch_add(1, Ordering::Relaxed);
-                    if result.is_err() {
-                        failed.fetch_min(seed, Ordering::Relaxed);
+                    if let Err(why) = result {
+                        println!("seed {seed}: {why}");
+                        if !all {
+                            failed.fetch_min(seed, Ordering::Relaxed);
+                        }
                     }
                 }
             });

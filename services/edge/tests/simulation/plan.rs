@@ -3,7 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use klatsch_edge::{context::Settings, destination::Destinations, tail::Bounds};
+use klatsch_edge::{
+    context::Settings,
+    destination::Destinations,
+    log::{Rewind, Start},
+    repeats,
+    tail::Bounds,
+};
 
 use crate::rng::Rng;
 
@@ -61,6 +67,8 @@ pub struct Plan {
     pub follower_inbox: usize,
     pub producer_queue: usize,
     pub largest_body: usize,
+    /// One delivery report in this many comes late, maybe too late; 0: none.
+    pub late: u64,
     /// SENDs carry idempotency keys, and what is unknown is sent again.
     pub keys: bool,
     pub browser_floor: bool,
@@ -112,6 +120,7 @@ impl Plan {
             follower_inbox: *rng.pick(&[1, 4, 1000]),
             producer_queue: *rng.pick(&[3, 50, 1000]),
             largest_body: *rng.pick(&[10, 200, 3000]),
+            late: *rng.pick(&[0, 30, 100]),
             keys,
             browser_floor: rng.percent(70),
             faults,
@@ -125,6 +134,12 @@ impl Plan {
 
     pub fn bounds(&self) -> Bounds {
         Bounds { bytes: self.tail.0, age: self.tail.1 }
+    }
+
+    /// What an edge reads before it is ready, as `edge/start.rs` has it.
+    pub fn start(&self) -> Start {
+        let (window, span) = (repeats::WINDOW, repeats::SPAN);
+        Start::Recent(Rewind { records: (self.tail.0 / 256).max(1) as i64, age: self.tail.1, window, span })
     }
 
     pub fn settings(&self, edge: usize) -> Settings {

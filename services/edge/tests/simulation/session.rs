@@ -39,6 +39,7 @@ pub enum Pending {
     Send {
         message: usize,
         attempt: String,
+        key: String,
         since: Duration,
     },
     Subscribe {
@@ -82,6 +83,7 @@ pub enum Told {
 }
 
 pub struct Session {
+    user: String,
     pub link: Shared,
     decoder: ServerDecoder,
     raw: Vec<u8>,
@@ -114,8 +116,9 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(link: Shared, now: Duration) -> Self {
+    pub fn new(user: &str, link: Shared, now: Duration) -> Self {
         Self {
+            user: user.to_owned(),
             link,
             decoder: ServerDecoder::new(),
             raw: Vec::new(),
@@ -255,7 +258,7 @@ impl Session {
         told: &mut Vec<Told>,
     ) -> Result<(), String> {
         match pending {
-            Pending::Send { message, attempt, .. } => {
+            Pending::Send { message, attempt, key, .. } => {
                 let id = headers.get("message-id").ok_or("R02: RECEIPT of a SEND without message-id")?;
                 let place: MessageId = id.parse().map_err(|_| format!("message-id {id}"))?;
                 let Some(stored) = eyes.truth.get(place.partition, place.offset) else {
@@ -264,14 +267,9 @@ impl Session {
                 if stored.check != place.check || headers.get("timestamp") != Some(&stored.timestamp_ms.to_string()) {
                     return Err(format!("p1: receipted as {id}, where something else lies"));
                 }
-                let same_key = |of: &str| {
-                    eyes.truth.attempts.get(of).is_some_and(|places| {
-                        places.iter().any(|at| {
-                            eyes.truth.get(at.0, at.1).is_some_and(|it| !it.key.is_empty() && it.key == stored.key)
-                        })
-                    })
-                };
-                if stored.attempt != attempt && !same_key(&attempt) {
+                // A repeat may be answered with the message that it repeats.
+                let repeats = !key.is_empty() && stored.shown && stored.key == key && stored.sender == self.user;
+                if stored.attempt != attempt && !repeats {
                     return Err(format!("p1: {attempt} is receipted as {id}, which is {}", stored.attempt));
                 }
                 if let Some(sent) = self.sent.iter_mut().find(|(_, of, _)| *of == attempt) {
@@ -283,13 +281,12 @@ impl Session {
                 let Some(it) = self.subscriptions.iter_mut().find(|it| it.id == subscription && it.joining) else {
                     return Err(format!("RECEIPT for subscription {subscription}, which does not wait for one"));
                 };
-                let leaving = it.leaving;
-                // Left before it began: its RECEIPT says nothing more.
-                if leaving && headers.get("x-position").is_none() {
-                    it.joining = false;
+                // It ends before it has begun, with UNSUBSCRIBE or with the session: nothing comes any more.
+                if headers.get("x-position").is_none() {
+                    (it.joining, it.start) = (false, Some(i64::MAX));
                     return Ok(());
                 }
-                let begun = it.handle_receipt(headers, eyes.truth, eyes.plan.remembers_all())?;
+                let begun = it.handle_receipt(headers, eyes.truth, eyes.plan)?;
                 let position = headers.get("x-position").and_then(|text| text.parse().ok());
                 match begun {
                     Begun::Plain | Begun::NotRecovered => {
@@ -374,13 +371,13 @@ impl Session {
         let allowed = match self.close.flatten() {
             _ if link.broken_by_fault || self.leaving => true,
             // Linger zero, or octets that crossed the close.
-            None => (link.finished && !eyes.calm) || (link.cut && disturbed(13)),
-            Some(1012 | 1001) => faults.drain && !eyes.calm,
+            None => link.finished || (link.cut && disturbed(13)),
+            Some(1012 | 1001) => faults.drain,
             Some(1013) => !self.connected || disturbed(16),
             Some(1002) => disturbed(90) && self.error.as_deref() == Some("heart_beat_lost"),
             Some(4002) => disturbed(13),
             Some(4003) => !plan.remembers_all() || self.error.as_deref() == Some("not_recovered"),
-            Some(4004) => self.has_sent,
+            Some(4004 | 1009) => self.has_sent,
             Some(_) => false,
         };
         if allowed {

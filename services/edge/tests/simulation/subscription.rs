@@ -1,12 +1,12 @@
 //! One SUBSCRIBE as its client sees it, held against what is true: from where it begins to where it ends it gets exactly
 //! what is to be shown, once and in order (promises 2, 3, 4 and 7).
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Not};
 
 use chat_proto::MessageId;
 use stomp_proto::Headers;
 
-use crate::truth::Truth;
+use crate::{plan::Plan, truth::Truth};
 
 /// Where a SUBSCRIBE asks to begin.
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +81,9 @@ impl Subscription {
     }
 
     /// The RECEIPT of SUBSCRIBE.
-    pub fn handle_receipt(&mut self, headers: &Headers, truth: &Truth, remembers_all: bool) -> Result<Begun, String> {
+    pub fn handle_receipt(&mut self, headers: &Headers, truth: &Truth, plan: &Plan) -> Result<Begun, String> {
         self.joining = false;
+        let remembers_all = plan.remembers_all();
         let position = headers.get("x-position").ok_or("RECEIPT of SUBSCRIBE without x-position")?;
         let position: MessageId = position.parse().map_err(|_| format!("x-position {position}"))?;
         let at = position.offset;
@@ -102,9 +103,12 @@ impl Subscription {
         };
         if begun != Begun::Recovered {
             let known = match self.asked {
-                Asked::From { token, genuine } => genuine && token.offset <= at,
+                Asked::From { token, genuine } => {
+                    genuine && token.offset <= at && (token.check != 0 || !plan.faults.poison)
+                }
                 Asked::Now => false,
-                _ => true,
+                // A log that begins with what no edge can read has no known beginning.
+                _ => !plan.faults.poison,
             };
             if known && remembers_all {
                 return Err(format!(
@@ -130,13 +134,15 @@ impl Subscription {
                 let count = count.ok_or("recovered history without x-history-count")?;
                 let all = truth.shown_between(&self.room, -1, at);
                 if count > most as usize
-                    || count > all.len()
-                    || (remembers_all && count != all.len().min(most as usize))
+                    || (count > all.len() && !plan.faults.poison)
+                    || (remembers_all && !plan.faults.poison && count != all.len().min(most as usize))
                 {
                     return Err(format!("history of {count}, asked for {most}, there are {}", all.len()));
                 }
-                // What comes first is the first of the last `count`.
-                Some(all.len().checked_sub(count + 1).map_or(-1, |before| all[before]))
+                // What comes first is the first of the last `count`. Records that nobody can read are among them: an
+                // edge finds out only when it delivers them.
+                let first = all.len().checked_sub(count + 1).map_or(-1, |before| all[before]);
+                plan.faults.poison.not().then_some(first)
             }
         };
         Ok(begun)

@@ -63,7 +63,7 @@ impl Truth {
                 }
                 before.push(stored);
             }
-            FeedEvent::Gap { .. } | FeedEvent::EndOfPartition { .. } => {}
+            FeedEvent::Gap { .. } | FeedEvent::EndOfPartition { .. } | FeedEvent::Prelude { .. } => {}
         };
         while feed.drain(64, &mut take).unwrap() == 64 {}
     }

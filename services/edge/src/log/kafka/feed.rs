@@ -21,9 +21,10 @@ use rdkafka::{
 use tokio::sync::Notify;
 
 use super::{
-    super::{Feed, FeedEvent, LogError, ReadRecord, Start},
+    super::{Feed, FeedEvent, LogError, ReadRecord},
     context::{Context, Fault, Role, State, lock},
-    keeper::Watermarks,
+    observer::number,
+    rewind::Begin,
     settings::KafkaSettings,
 };
 
@@ -60,6 +61,7 @@ pub(super) enum News {
 enum Pending {
     Partitions(usize),
     Gap { partition: usize, resumed_at: i64 },
+    Prelude { partition: usize, until: i64 },
 }
 
 /// rdkafka would start a task that wakes its stream for `max.poll.interval.ms`; that binds members of a group only.
@@ -86,39 +88,26 @@ impl FeedShared {
     }
 }
 
-/// Kafka's partition number of an index.
-pub(super) fn number(partition: usize) -> i32 {
-    i32::try_from(partition).unwrap_or(i32::MAX)
-}
-
 impl KafkaFeed {
-    /// Assigns every partition at an offset that exists: `watermarks` were asked for before, on another client.
-    pub(super) fn open(
-        settings: &KafkaSettings,
-        state: Arc<State>,
-        watermarks: &Watermarks,
-        start: Start,
-    ) -> Result<Self, KafkaError> {
+    /// Assigns every partition at an offset that exists: they were asked for before, on another client.
+    pub(super) fn open(settings: &KafkaSettings, state: Arc<State>, begins: &[Begin]) -> Result<Self, KafkaError> {
         let context = Context { role: Role::Feed, state: Arc::clone(&state) };
         let consumer: StreamConsumer<Context, NoRuntime> = settings.consumer().create_with_context(context)?;
         // Assigning before the client knows the topic would cost half a second.
         consumer.fetch_metadata(Some(&settings.topic), Duration::from_secs(10))?;
 
-        let mut pending = VecDeque::from([Pending::Partitions(watermarks.len())]);
+        let mut pending = VecDeque::from([Pending::Partitions(begins.len())]);
         let mut assignment = TopicPartitionList::new();
         let mut positions = Vec::new();
-        for (partition, &(low, high)) in watermarks.iter().enumerate() {
-            let at = match start {
-                Start::Now => high,
-                Start::Rewind(n) => high.saturating_sub(n.max(0)).max(low),
-                Start::At(offset) if (low..=high).contains(&offset) => offset,
-                Start::At(_) => {
-                    pending.push_back(Pending::Gap { partition, resumed_at: low });
-                    low
-                }
-            };
-            assignment.add_partition_offset(&settings.topic, number(partition), Offset::Offset(at))?;
-            positions.push(AtomicI64::new(at));
+        for (partition, begin) in begins.iter().enumerate() {
+            if begin.gap {
+                pending.push_back(Pending::Gap { partition, resumed_at: begin.at });
+            }
+            if begin.prelude > begin.at {
+                pending.push_back(Pending::Prelude { partition, until: begin.prelude });
+            }
+            assignment.add_partition_offset(&settings.topic, number(partition), Offset::Offset(begin.at))?;
+            positions.push(AtomicI64::new(begin.at));
         }
         consumer.assign(&assignment)?;
 
@@ -137,6 +126,7 @@ impl KafkaFeed {
         self.pending.pop_front().map(|pending| match pending {
             Pending::Partitions(n) => FeedEvent::Partitions(number(n)),
             Pending::Gap { partition, resumed_at } => FeedEvent::Gap { partition: number(partition), resumed_at },
+            Pending::Prelude { partition, until } => FeedEvent::Prelude { partition: number(partition), until },
         })
     }
 

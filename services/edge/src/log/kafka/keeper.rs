@@ -4,91 +4,25 @@
 //! partitions been added, has the log been replaced under a reader. It also replaces a producer beyond repair.
 
 use std::{
-    net::{TcpStream, ToSocketAddrs as _},
+    ops::Range,
     sync::{Arc, Mutex, Weak, atomic::Ordering::Relaxed},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
-    error::{IsError as _, KafkaError, RDKafkaErrorCode as Code},
-};
+use rdkafka::error::KafkaError;
 
 use super::{
     super::Reports,
-    context::{Alarm, Context, Fault, State, lock},
-    feed::{FeedShared, News, number},
+    context::{Alarm, Fault, State, lock},
+    feed::{FeedShared, News},
+    observer::{ANSWER, Observer, number, some_listens},
     producer::Producer,
     scan::Scanners,
 };
 
-/// Bootstrap addresses that are tried when no broker answers.
-const BROKERS_ASKED: usize = 6;
 /// How often the client's log lines are served.
 const SERVE: Duration = Duration::from_secs(1);
-/// The longest wait for one answer of a broker.
-const ANSWER: Duration = Duration::from_secs(3);
-
-/// First offset and one past the last, for each partition.
-pub(super) type Watermarks = Vec<(i64, i64)>;
-
-/// Asks about the topic.
-pub(super) struct Observer {
-    pub(super) client: BaseConsumer<Context>,
-    pub(super) topic: String,
-    /// Bootstrap servers, `host:port[,host:port…]`.
-    pub(super) brokers: String,
-}
-
-impl Observer {
-    /// How many partitions the topic has. An error of the topic itself is told apart from a silent broker.
-    pub(super) fn partitions(&self) -> Result<usize, KafkaError> {
-        let metadata = self.client.fetch_metadata(Some(&self.topic), ANSWER)?;
-        let topic = metadata.topics().first().ok_or(KafkaError::MetadataFetch(Code::UnknownTopic))?;
-        match topic.error() {
-            Some(error) if error.is_error() => Err(KafkaError::Global(error.into())),
-            _ => Ok(topic.partitions().len()),
-        }
-    }
-
-    pub(super) fn watermarks(&self, partition: i32, timeout: Duration) -> Result<(i64, i64), KafkaError> {
-        self.client.fetch_watermarks(&self.topic, partition, timeout)
-    }
-
-    pub(super) fn all_watermarks(&self) -> Result<Watermarks, KafkaError> {
-        (0..number(self.partitions()?)).map(|p| self.watermarks(p, ANSWER)).collect()
-    }
-
-    /// The first offset appended at `ms` or later; the end when there is none.
-    pub(super) fn offset_at(&self, partition: i32, ms: i64, timeout: Duration) -> Result<i64, KafkaError> {
-        let until = Instant::now() + timeout;
-        let mut question = TopicPartitionList::new();
-        question.add_partition_offset(&self.topic, partition, Offset::Offset(ms))?;
-        let answer = self.client.offsets_for_times(question, timeout)?;
-        let found = answer.find_partition(&self.topic, partition);
-        match found.map(|it| it.error().map(|()| it.offset())).transpose()? {
-            Some(Offset::Offset(offset)) => Ok(offset),
-            _ => Ok(self.watermarks(partition, until.saturating_duration_since(Instant::now()))?.1),
-        }
-    }
-
-    /// Serves the client's log lines; it has no assignment and so never a record.
-    fn serve(&self) {
-        for _ in 0..100 {
-            if self.client.poll(Duration::ZERO).is_none() {
-                break;
-            }
-        }
-    }
-}
-
-/// Whether any of these brokers (`host:port[,host:port…]`) takes a TCP connection, answering or not.
-fn some_listens(brokers: &str) -> bool {
-    let addresses = brokers.split(',').filter_map(|broker| broker.trim().to_socket_addrs().ok()).flatten();
-    addresses.take(BROKERS_ASKED).any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
-}
 
 /// What the thread works on.
 pub(super) struct Keeper {
@@ -182,7 +116,7 @@ impl Keeper {
             if self.state.is_stopping() {
                 return;
             }
-            let Ok((low, high)) = self.observer.watermarks(number(partition), ANSWER) else {
+            let Ok(Range { start: low, end: high }) = self.observer.range(number(partition), ANSWER) else {
                 complete = false;
                 continue;
             };
@@ -261,15 +195,5 @@ mod tests {
         stopped.found(1);
         assert!(!stopped.add(0));
         assert_eq!(stopped.missing, 1);
-    }
-
-    /// Promise 10: a frozen broker is a stall, a dead one is away.
-    #[test]
-    fn p10_who_takes_a_connection_is_there() {
-        let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let there = frozen.local_addr().unwrap().to_string();
-        assert!(some_listens(&format!("127.0.0.1:1, {there}")));
-        drop(frozen);
-        assert!(!some_listens(&there));
     }
 }

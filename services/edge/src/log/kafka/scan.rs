@@ -9,12 +9,13 @@ use std::{
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
 use super::{
     super::{Budget, LogError, ReadRecord, ScanEnd},
     context::{Context, Role, State, lock},
+    observer::number,
     settings::KafkaSettings,
 };
 
@@ -40,24 +41,64 @@ impl Scanners {
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, LogError> {
         let until = Instant::now() + budget.time;
-        let client = match lock(&self.idle).pop() {
-            Some(client) => Ok(client),
-            None => self.make(),
-        };
-        let result = client.and_then(|client| {
-            let end = self.scan_with(&client, partition, range, budget, until, sink);
-            client.unassign()?;
-            let mut idle = lock(&self.idle);
-            if idle.len() < KEPT {
-                idle.push(client);
-            }
-            end
-        });
-        match result {
+        match self.with_client(|client| self.scan_with(client, partition, range, budget, until, sink)) {
             Err(error) if Instant::now() < until => Err(LogError(format!("cannot look back: {error}"))),
             Err(_) => Ok(ScanEnd::Incomplete),
             Ok(end) => Ok(end),
         }
+    }
+
+    /// For each partition the append time of the first record at `offsets[partition]` or later; `None` where none is
+    /// asked for, or there is none. Told at the same cost for all of them.
+    pub(super) fn times_at(&self, offsets: &[Option<i64>], timeout: Duration) -> Result<Vec<Option<i64>>, KafkaError> {
+        let until = Instant::now() + timeout;
+        self.with_client(|client| {
+            // Assigning before the client knows the topic would cost half a second.
+            client.fetch_metadata(Some(&self.settings.topic), timeout)?;
+            let mut assignment = TopicPartitionList::new();
+            let topic = self.settings.topic.as_str();
+            for (partition, offset) in offsets.iter().enumerate().filter_map(|(p, offset)| Some((p, (*offset)?))) {
+                assignment.add_partition_offset(topic, number(partition), Offset::Offset(offset))?;
+            }
+            let mut left = assignment.count();
+            if left > 0 {
+                client.assign(&assignment)?;
+            }
+            let (mut times, mut waiting) = (vec![None; offsets.len()], vec![true; offsets.len()]);
+            while left > 0 {
+                let (partition, ms) = match client.poll(until.saturating_duration_since(Instant::now())) {
+                    None => return Err(KafkaError::MessageConsumption(Code::OperationTimedOut)),
+                    Some(Ok(message)) => (message.partition(), message.timestamp().to_millis()),
+                    Some(Err(KafkaError::PartitionEOF(partition))) => (partition, None),
+                    Some(Err(error)) if error.rdkafka_error_code() == Some(Code::AutoOffsetReset) => return Err(error),
+                    Some(Err(error)) => {
+                        self.state.note(Role::Scan, error.rdkafka_error_code(), &error.to_string());
+                        continue;
+                    }
+                };
+                let at = usize::try_from(partition).unwrap_or(usize::MAX);
+                if waiting.get_mut(at).is_some_and(std::mem::take) {
+                    (times[at], left) = (ms, left - 1);
+                }
+            }
+            Ok(times)
+        })
+    }
+
+    /// Lends an idle client, or a new one; it has no assignment before and after.
+    fn with_client<T>(
+        &self,
+        work: impl FnOnce(&BaseConsumer<Context>) -> Result<T, KafkaError>,
+    ) -> Result<T, KafkaError> {
+        let idle = lock(&self.idle).pop();
+        let client = idle.map_or_else(|| self.make(), Ok)?;
+        let result = work(&client);
+        client.unassign()?;
+        let mut idle = lock(&self.idle);
+        if idle.len() < KEPT {
+            idle.push(client);
+        }
+        result
     }
 
     fn make(&self) -> Result<BaseConsumer<Context>, KafkaError> {
@@ -98,7 +139,7 @@ impl Scanners {
                 Some(Err(KafkaError::PartitionEOF(p))) if p == partition => return Ok(ScanEnd::Complete),
                 // Trimmed in between, or a broker is lost; the time limit ends the wait for another.
                 Some(Err(error)) => {
-                    if error.rdkafka_error_code() == Some(rdkafka::error::RDKafkaErrorCode::AutoOffsetReset) {
+                    if error.rdkafka_error_code() == Some(Code::AutoOffsetReset) {
                         return Ok(ScanEnd::Incomplete);
                     }
                     self.state.note(Role::Scan, error.rdkafka_error_code(), &error.to_string());

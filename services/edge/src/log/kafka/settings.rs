@@ -209,6 +209,8 @@ impl KafkaSettings {
     pub(super) fn scanner(&self) -> ClientConfig {
         let mut config = self.observer();
         config.set("fetch.wait.max.ms", "10");
+        // It wants little, and what it does not want is fetched in vain.
+        config.set("fetch.message.max.bytes", "262144").set("queued.min.messages", "2000");
         config
     }
 

@@ -19,26 +19,39 @@ pub struct MemoryFeed {
 struct Cursor {
     next: i64,
     end_told: bool,
+    /// To be told before anything else.
+    prelude: Option<i64>,
 }
 
 enum Found {
     Partitions(i32),
     Gap(i64),
+    Prelude(i64),
     End(i64),
     Record(Kept, i64),
 }
 
 impl Cursor {
     fn new(partition: &Partition, start: Start) -> Self {
-        let next = match start {
-            Start::Now => partition.high(),
-            Start::Rewind(n) => partition.high().saturating_sub(n.max(0)).max(partition.low),
-            Start::At(offset) => offset,
+        let (low, high) = (partition.low, partition.high());
+        let (next, kept) = match start {
+            Start::Now => (high, high),
+            Start::Rewind(n) => (high.saturating_sub(n.max(0)).max(low), low),
+            Start::At(offset) => (offset, offset),
+            Start::Recent(rewind) => {
+                let first = partition.before(high - 1, rewind.age).max(high.saturating_sub(rewind.records.max(1)));
+                let at = partition.before(first, rewind.window).max(first.saturating_sub(rewind.span));
+                (at.clamp(low, high), first)
+            }
         };
-        Self { next, end_told: false }
+        let prelude = (low < next && next < kept).then_some(kept);
+        Self { next, end_told: false, prelude }
     }
 
     fn look(&mut self, partition: &Partition) -> Option<Found> {
+        if let Some(until) = self.prelude.take() {
+            return Some(Found::Prelude(until));
+        }
         if self.next < partition.low || self.next > partition.high() {
             (self.next, self.end_told) = (partition.low, false);
             return Some(Found::Gap(self.next));
@@ -63,6 +76,7 @@ impl MemoryFeed {
         sink(match &found {
             Found::Partitions(n) => FeedEvent::Partitions(*n),
             Found::Gap(resumed_at) => FeedEvent::Gap { partition, resumed_at: *resumed_at },
+            Found::Prelude(until) => FeedEvent::Prelude { partition, until: *until },
             Found::End(offset) => FeedEvent::EndOfPartition { partition, offset: *offset },
             Found::Record(record, offset) => FeedEvent::Record(record.read(partition, *offset)),
         });
@@ -74,7 +88,7 @@ impl MemoryFeed {
         let n = state.partitions.len();
         if n > self.announced {
             self.announced = n;
-            self.cursors.resize_with(n, || Cursor { next: 0, end_told: false });
+            self.cursors.resize_with(n, || Cursor { next: 0, end_told: false, prelude: None });
             return Some((0, Found::Partitions(i32::try_from(n).unwrap_or(i32::MAX))));
         }
         for p in (self.turn..n).chain(0..self.turn) {

@@ -1,0 +1,146 @@
+//! What the log tells: each record is judged once, kept, and handed to whoever wants its room.
+
+use std::sync::Arc;
+
+use chat_proto::{Peek, partition_of};
+
+use super::{Follower, decode};
+use crate::{
+    log::{FeedEvent, ReadRecord},
+    message::FromFollower,
+    metrics::Poison,
+    repeats::Repeats,
+    tail::{RoomId, Seq},
+};
+
+/// Whether a record may belong to a room at all. What may not is counted and takes no part in anything: it is in no
+/// room, and it repeats nothing. Judged from the record and the pinned partition count alone, so alike on every edge.
+pub(crate) fn belongs(record: &ReadRecord<'_>, partitions: i32) -> Result<(), Poison> {
+    if record.room.is_empty() {
+        return Err(Poison::NoKey);
+    }
+    // Delivered from there, it would have no order with the rest of its room.
+    if partition_of(record.room, partitions) != record.partition {
+        return Err(Poison::WrongPartition);
+    }
+    Ok(())
+}
+
+/// Whether a record repeats an earlier one. Only the leading uuid and hash are looked at: a record whose rest cannot be
+/// read counts like any other, on every edge alike, since most of them never decode it.
+pub(crate) fn is_repeat(repeats: &mut Repeats, peek: Option<&Peek>, record: &ReadRecord<'_>) -> bool {
+    peek.is_some_and(|peek| repeats.note(peek, record.offset, record.timestamp_ms))
+}
+
+impl Follower {
+    /// Takes what the log tells.
+    pub fn handle_feed(&mut self, event: FeedEvent<'_>) {
+        match event {
+            FeedEvent::Record(record) => self.handle_record(&record),
+            FeedEvent::EndOfPartition { partition, offset } => {
+                self.tail.ends_at(partition, offset);
+                if let Some(done) = usize::try_from(partition).ok().and_then(|at| self.caught_up.get_mut(at)) {
+                    *done = true;
+                }
+                self.set_at_end(partition, true);
+            }
+            FeedEvent::Partitions(count) => {
+                self.metrics.log.partitions.set(count.into());
+                let count = usize::try_from(count).unwrap_or(0);
+                self.caught_up.resize(count, false);
+                self.at_end.resize(count, false);
+                self.preludes.resize(count, 0);
+            }
+            FeedEvent::Prelude { partition, until } => {
+                if let Some(known) = usize::try_from(partition).ok().and_then(|at| self.preludes.get_mut(at)) {
+                    *known = until;
+                }
+            }
+            FeedEvent::Gap { partition, resumed_at } => self.handle_gap(partition, resumed_at),
+        }
+    }
+
+    fn handle_record(&mut self, record: &ReadRecord<'_>) {
+        self.metrics.log.records.inc();
+        self.metrics.log.bytes.inc_by((record.room.len() + record.value.len()) as u64);
+        if let Err(reason) = belongs(record, self.partitions) {
+            self.metrics.log.poison.of(reason).inc();
+            return;
+        }
+        self.first_ms = self.first_ms.or(Some(record.timestamp_ms));
+        self.set_at_end(record.partition, false);
+        let peek = chat_proto::peek(record.value);
+        let repeated = is_repeat(self.repeats_of(record.partition), peek.as_ref(), record);
+        // Whether it repeats something is not certain, and the tail answers for what it holds.
+        if usize::try_from(record.partition).is_ok_and(|at| self.preludes.get(at) > Some(&record.offset)) {
+            return;
+        }
+        let seq = self.tail.append_keyed(record, !repeated, peek.map_or(0, |peek| peek.idempotency_hash));
+        if let Some(peek) = &peek {
+            self.place(peek, seq, record.room);
+        }
+        if repeated {
+            return self.count_repeat(seq, record.room);
+        }
+        let Some(entry) = self.tail.get(seq) else { return };
+        let mut interested = self.tail.interested(entry.room).peekable();
+        if interested.peek().is_none() {
+            self.metrics.log.unwanted.inc();
+            return;
+        }
+        match decode(&self.tail, entry, seq) {
+            Ok(message) => {
+                let message = Arc::new(message);
+                for worker in interested {
+                    self.batches[worker].push(message.clone());
+                }
+            }
+            Err(error) => {
+                self.metrics.log.poison.of(Poison::from(&error)).inc();
+            }
+        }
+    }
+
+    fn set_at_end(&mut self, partition: i32, at_end: bool) {
+        if let Some(known) = usize::try_from(partition).ok().and_then(|at| self.at_end.get_mut(at)) {
+            *known = at_end;
+        }
+    }
+
+    /// A record that is not shown is one of two things: a repeat, or one that could not be shown anyway.
+    fn count_repeat(&self, seq: Seq, room: &[u8]) {
+        let value = self.tail.get(seq).map(|entry| entry.value.clone()).unwrap_or_default();
+        match chat_proto::decode(value, room) {
+            Ok(_) => self.metrics.log.repeated.inc(),
+            Err(error) => self.metrics.log.poison.of(Poison::from(&error)).inc(),
+        };
+    }
+
+    fn repeats_of(&mut self, partition: i32) -> &mut Repeats {
+        let at = usize::try_from(partition).unwrap_or(0);
+        if self.repeats.len() <= at {
+            self.repeats.resize_with(at + 1, Repeats::default);
+        }
+        &mut self.repeats[at]
+    }
+
+    /// Records of a partition are lost: nothing that was kept of it can be continued from.
+    fn handle_gap(&mut self, partition: i32, resumed_at: i64) {
+        self.metrics.log.gaps.inc();
+        // What the log does not hold is repeated by nothing, on any edge.
+        *self.repeats_of(partition) = Repeats::default();
+        if let Some(prelude) = usize::try_from(partition).ok().and_then(|at| self.preludes.get_mut(at)) {
+            *prelude = 0;
+        }
+        let partitions = self.partitions;
+        let lost =
+            self.tail.forget_partition(partition, resumed_at, |room| partition_of(room, partitions) == partition);
+        for worker in 0..self.outboxes.len() {
+            let rooms: Vec<RoomId> =
+                lost.iter().copied().filter(|room| self.tail.interested(*room).any(|at| at == worker)).collect();
+            if !rooms.is_empty() {
+                self.tell(worker, FromFollower::Lost(rooms));
+            }
+        }
+    }
+}
