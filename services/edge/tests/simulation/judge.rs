@@ -10,7 +10,9 @@ use crate::{
 /// The chaos ends then at the latest, however little the clients have done.
 const LONGEST_CHAOS: Duration = Duration::from_secs(900);
 /// Everybody has everything by then, once nothing goes wrong any more.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_secs(90);
+/// Nothing is on its way any more by then.
+const CALM: Duration = Duration::from_secs(2);
 /// How long nobody says anything after that.
 const QUIET: Duration = Duration::from_secs(60);
 /// Everybody is gone by then.
@@ -21,9 +23,11 @@ const SLICE: usize = 32 * 1024;
 impl World {
     /// What has to hold after every step.
     pub fn check(&mut self) -> Result<(), String> {
-        for client in &self.clients {
-            match &client.session {
-                Some(session) => session.judge_delays(self.now).map_err(|why| format!("{}: {why}", client.name))?,
+        for client in &mut self.clients {
+            match &mut client.session {
+                Some(session) => {
+                    session.judge_delays(&self.plan, self.now).map_err(|why| format!("{}: {why}", client.name))?
+                }
                 None if self.stage == Stage::Quiet => {
                     return Err(format!("p10: {} was quiet and its session has ended", client.name));
                 }
@@ -54,12 +58,14 @@ impl World {
                     self.calm();
                 }
             }
-            Stage::Settling if self.steps % 8 == 0 || since > SETTLED => match self.unsettled() {
-                None => self.enter(Stage::Quiet),
+            Stage::Settling if self.steps.is_multiple_of(8) || since > SETTLED => match self.unsettled() {
+                // For a while, so that nothing is on its way any more.
+                None if self.now > self.unsettled_at + CALM => self.enter(Stage::Quiet),
+                None => {}
                 Some(why) if since > SETTLED => {
-                    return Err(format!("p3: nothing has gone wrong for a minute, and still {why}"));
+                    return Err(format!("p3: nothing has gone wrong for a long time, and still {why}"));
                 }
-                Some(_) => {}
+                Some(_) => self.unsettled_at = self.now,
             },
             Stage::Quiet if since > QUIET => {
                 if let Some(why) = self.unsettled() {
@@ -87,7 +93,7 @@ impl World {
 
     fn enter(&mut self, stage: Stage) {
         self.tell(|| format!("===== {stage:?}"));
-        (self.stage, self.stage_since) = (stage, self.now);
+        (self.stage, self.stage_since, self.unsettled_at) = (stage, self.now, self.now);
     }
 
     /// What is still to come.

@@ -23,6 +23,9 @@ const SEND_ENDS: Duration = Duration::from_secs(17);
 /// What the way there and back may take when nothing disturbs it.
 const ON_THE_WAY: Duration = Duration::from_millis(1500);
 
+/// A socket that takes less than this makes a message take many steps.
+const SLOW: usize = 1000;
+
 /// What the simulation knows.
 pub struct Eyes<'a> {
     pub now: Duration,
@@ -341,7 +344,11 @@ impl Session {
     }
 
     /// Promise 5, and the edge's heart-beats: what takes too long although nothing is in the way.
-    pub fn judge_delays(&self, now: Duration) -> Result<(), String> {
+    pub fn judge_delays(&mut self, plan: &Plan, now: Duration) -> Result<(), String> {
+        // A socket that takes next to nothing is a slow client all the time.
+        if plan.socket_bytes < SLOW && (self.link.borrow().is_moving() || !self.out.is_empty()) {
+            self.disturbed_until = self.disturbed_until.max(now);
+        }
         let undisturbed = |since: Duration| now.saturating_sub(since.max(self.disturbed_until));
         for pending in self.pending.values() {
             match pending {
@@ -376,6 +383,7 @@ impl Session {
             Some(1013) => !self.connected || disturbed(16),
             Some(1002) => disturbed(90) && self.error.as_deref() == Some("heart_beat_lost"),
             Some(4002) => disturbed(13),
+            Some(1008) => disturbed(12) && self.error.as_deref() == Some("connect_timeout"),
             Some(4003) => !plan.remembers_all() || self.error.as_deref() == Some("not_recovered"),
             Some(4004 | 1009) => self.has_sent,
             Some(_) => false,

@@ -63,6 +63,8 @@ pub struct World {
     pub next_fault: Duration,
     pub stage: Stage,
     pub stage_since: Duration,
+    /// When something was still missing.
+    pub unsettled_at: Duration,
     pub steps: u64,
     /// Depends on every step and on what it led to.
     pub trace: u64,
@@ -89,6 +91,7 @@ impl World {
             links: Vec::new(),
             stage: Stage::Chaos,
             stage_since: Duration::ZERO,
+            unsettled_at: Duration::ZERO,
             steps: 0,
             trace: seed,
             story: (shown > 0).then(VecDeque::new),
@@ -144,7 +147,7 @@ impl World {
             (self.trace ^ self.now.as_micros() as u64 ^ code(actor)).wrapping_mul(0x100_0000_01b3).rotate_left(17);
         self.act(actor)?;
         self.now += Duration::from_micros(self.rng.between(0, self.plan.step_us));
-        if self.steps % 16 == 0 {
+        if self.steps.is_multiple_of(16) {
             self.check()?;
         }
         self.change_stage()
