@@ -1,7 +1,7 @@
 # `make` alone prints the targets: a target's help is the text after its `##`.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check kafka cluster down load fuzz tools print-edge
+.PHONY: help run test check kafka cluster down load chaos fuzz tools print-edge
 
 # A missing toolchain is named (make tools), never downloaded behind anyone's back.
 export RUSTUP_AUTO_INSTALL = 0
@@ -9,6 +9,10 @@ export RUSTUP_AUTO_INSTALL = 0
 NODES ?= 1
 PORT ?= 8080
 DURATION ?= 30
+F ?= list
+RUNS ?= 1
+SEED ?=
+MINUTES ?= 60
 ARGS ?=
 # Where cargo puts what it builds, whatever CARGO_TARGET_DIR or its configuration say.
 RELEASE = $(shell cargo metadata --no-deps --offline --format-version 1 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
@@ -47,6 +51,11 @@ load: ## Chat through the cluster and check the promises [URL=...] [DURATION=30]
 	@$(BUILD)
 	@url=$(URL); url=$${url:-$$(deploy/local/cluster url)} && \
 	  exec $(RELEASE)/klatsch-load chat --url "$$url" --seconds $(DURATION) $(ARGS)
+
+chaos: ## Break things under load, check the promises [F=kill-edge|all|random|list] [RUNS=1] [SEED=n MINUTES=60] [KAFKA_DEFAULTS=1]
+	@$(BUILD)
+	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load chaos $(F) --runs $(RUNS) --minutes $(MINUTES) \
+	  $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fuzz: ## The STOMP codec's fuzz targets, coverage-guided, DURATION seconds each [DURATION=30]
 	@deploy/local/fuzz $(DURATION)

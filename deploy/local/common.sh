@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the scripts of this directory share. Sourced, not run: bash, Linux.
 
 # shellcheck disable=SC2034 # used by the scripts that source this file
@@ -68,6 +69,64 @@ end_process() {
   kill "-$3" "$pid" 2>/dev/null || true
   for ((t = 0; t < $4 * 20; t++)); do "$1" "$2" >/dev/null || return 0; sleep 0.05; done
   return 1
+}
+
+# ---- the namespace of "cluster up --netns" ---------------------------------------------------------------------
+
+# A network and a mount namespace, kept by a process that does nothing else: when it and what runs inside have ended,
+# interfaces, packet filters and mounts are gone too, whoever killed what.
+netns_pid() { pid_in "$state_home/netns.pid" "klatsch-netns $state_home"; }
+in_netns() { [ "$(readlink /proc/self/ns/net)" = "$(readlink "/proc/$1/ns/net")" ]; } # in_netns PID: are we where it is?
+
+# exec_in_netns PID COMMAND...: goes on as that command there, in the same directory.
+exec_in_netns() {
+  local pid=$1 user=(); shift
+  [ "$(readlink /proc/self/ns/user)" = "$(readlink "/proc/$pid/ns/user")" ] || user=(--user --preserve-credentials)
+  exec nsenter --target "$pid" ${user[@]+"${user[@]}"} --net --mount env -C "$PWD" "$@"
+}
+
+# enter_netns "$@": goes on as the same script inside, if the cluster has a namespace and we are not in it.
+enter_netns() {
+  local pid; pid=$(netns_pid) || return 0
+  in_netns "$pid" || exec_in_netns "$pid" "$0" "$@"
+}
+
+# make_netns: as root, or as root of a user namespace. Packets are as large as on an Ethernet: with loopback's 64 KiB
+# the kernel would let a client that reads nothing have megabytes.
+make_netns() {
+  local t as=(--map-root-user)
+  [ "$(id -u)" != 0 ] || as=()
+  command -v ip >/dev/null || die "no 'ip': sets up the network namespace; apt-get install iproute2"
+  mkdir -p "$state_home"
+  # shellcheck disable=SC2016 # the inner shell's
+  daemon "$state_home/netns.pid" "$state_home/netns.log" unshare ${as[@]+"${as[@]}"} --net --mount \
+    bash -c 'ip link set lo mtu 1500 up && exec -a "klatsch-netns $0" sleep infinity' "$state_home"
+  for ((t = 0; t < 100; t++)); do
+    ! netns_pid >/dev/null || return 0
+    sleep 0.05
+  done
+  cat "$state_home/netns.log" >&2
+  die "no network namespace: --netns needs root, or a kernel that lets users make user namespaces"
+}
+
+# end_netns: ends what still runs inside, the keeper last.
+end_netns() {
+  local keeper pid inode t; keeper=$(netns_pid) || { rm -f "$state_home"/netns.{pid,log}; return 0; }
+  inode=$(readlink "/proc/$keeper/ns/net")
+  for ((t = 0; t < 100; t++)); do
+    local left=0
+    for pid in /proc/[0-9]*; do
+      [ "$(readlink "$pid/ns/net" 2>/dev/null)" = "$inode" ] || continue
+      pid=${pid#/proc/}
+      case $pid in "$keeper" | "$$") continue ;; esac
+      kill -KILL "$pid" 2>/dev/null || true
+      left=1
+    done
+    [ $left = 1 ] || break
+    sleep 0.05
+  done
+  end_process netns_pid - KILL 10 || die "the namespace's keeper does not die"
+  rm -f "$state_home"/netns.{pid,log}
 }
 
 # hash_of FILE...: a short name for their content.

@@ -1,17 +1,17 @@
+# shellcheck shell=bash disable=SC2154 # host, state and the functions are kafka-local's
 # The --secure half of kafka-local. Clients speak SASL_SSL with SCRAM-SHA-512 (users admin, edge, stranger; password =
 # name-secret); nodes and controllers speak mutual TLS, as SCRAM cannot serve controllers.
 # STATE/clients/USER.properties is for Java, USER.librdkafka.properties for librdkafka. Sourced, not run.
 
 users="admin edge stranger"
 
-secure_listeners() { # secure_listeners PORT
+secure_jaas() { # secure_jaas LISTENER
+  echo "listener.name.$1.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;"
+}
+
+secure_listeners() {
   cat <<P
-listeners=CLIENT://$host:$1,CONTROLLER://$host:$(($1 + 1)),INTERNAL://$host:$(($1 + 2))
-advertised.listeners=CLIENT://$host:$1,INTERNAL://$host:$(($1 + 2))
-inter.broker.listener.name=INTERNAL
-listener.security.protocol.map=CLIENT:SASL_SSL,INTERNAL:SSL,CONTROLLER:SSL
 sasl.enabled.mechanisms=SCRAM-SHA-512
-listener.name.client.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 ssl.keystore.type=PEM
 ssl.keystore.location=$state/certs/node.pem
 ssl.truststore.type=PEM

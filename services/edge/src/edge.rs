@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod drain;
+mod kafka;
 mod start;
 mod watch;
 
@@ -112,11 +113,11 @@ impl Edge {
                     Exit::ThreadDied
                 }
             },
-            LogChoice::Kafka { .. } => match KafkaLog::open(self.kafka_settings(), reports, &self.cancelled()) {
+            LogChoice::Kafka { .. } => match self.open_kafka(&reports) {
                 Ok(log) => self.run_on(log, polls),
                 // A thread that ended meanwhile ends the process, whatever else is wrong.
                 Err(error) => {
-                    self.ends.try_recv().map_or_else(|_| start::refused(&error), |end| self.thread_died(&end))
+                    self.ends.try_recv().map_or_else(|_| kafka::refused(&error), |end| self.thread_died(&end))
                 }
             },
         }

@@ -3,6 +3,8 @@
 use std::{
     fs,
     io::{self, Write as _},
+    path::Path,
+    process,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,6 +24,7 @@ use crate::{
     client::{self, Failure, Reason, Run},
     clock,
     counters::Counters,
+    history::{self, Event, Recorder},
     latency::Shards,
     outcome::{Outcome, complain, could_not_run},
     progress,
@@ -35,6 +38,8 @@ const PROBE: Duration = Duration::from_secs(5);
 const JOINING: Duration = Duration::from_secs(30);
 /// After the last SEND: without any movement for this long, what has not come is lost.
 const STILL: Duration = Duration::from_secs(5);
+/// An edge's, by default.
+const SEND_TIMEOUT: Duration = Duration::from_secs(15);
 /// The send time-out and two seconds (promise 5).
 const ANSWER: Duration = Duration::from_secs(17);
 /// For all goodbyes together.
@@ -79,11 +84,13 @@ async fn drive(settings: ChatSettings, tokens: Vec<String>, threads: usize) -> R
         checker: Checker::new(settings.connections, settings.rooms, !settings.no_receipts),
         counters: Counters::default(),
         latency: Shards::new(2 * threads),
+        recorder: settings.record.as_deref().map(recorder).transpose()?,
         end: ended,
         tokens,
         settings,
     });
 
+    begin(&run);
     for url in 0..run.settings.url.len() {
         probe(&run, url).await?;
     }
@@ -126,7 +133,34 @@ async fn drive(settings: ChatSettings, tokens: Vec<String>, threads: usize) -> R
     let totals = run.checker.finish(overdue);
     let report = Report::new(&run, totals, &latency, seconds, due);
     print(&report, run.settings.json)?;
+    if let Some(recorder) = Arc::into_inner(run).and_then(|run| run.recorder) {
+        recorder.finish().map_err(|why| format!("the history is not whole: {why}"))?;
+    }
     Ok(if report.held { Outcome::Held } else { Outcome::Broken })
+}
+
+fn recorder(path: &Path) -> Result<Recorder, String> {
+    Recorder::create(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The history's first line.
+fn begin(run: &Run) {
+    let Some(recorder) = &run.recorder else { return };
+    let settings = &run.settings;
+    recorder.record(
+        None,
+        &Event::Run {
+            run: run.id,
+            pid: process::id(),
+            version: history::VERSION,
+            send_timeout_ms: SEND_TIMEOUT.as_millis() as u64,
+            urls: settings.url.iter().map(|target| target.url.clone()).collect(),
+            connections: settings.connections,
+            rooms: settings.rooms,
+            rate: settings.rate,
+            receipts: !settings.no_receipts,
+        },
+    );
 }
 
 /// A first connection to each server, so that the common mistakes are named at once.

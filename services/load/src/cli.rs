@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
 
-use crate::{payload::Payload, target::Target};
+use crate::{
+    chaos::settings::{self, ChaosSettings},
+    payload::Payload,
+    target::Target,
+};
 
 /// Load for a STOMP server over WebSocket, with a check of every message.
 #[derive(Debug, Parser)]
@@ -20,7 +24,8 @@ const EXIT_CODES: &str = "Exit codes: 0 every promise held, 1 a promise broke, 2
 const CHAT_HELP: &str = "\
 Clients connect, join their rooms (client i is in room i modulo R) and, once all are there, send by a timetable that \
 nothing delays. Every MESSAGE is checked when it comes: nothing receipted is lost, nothing comes twice, a room has one \
-order, RECEIPT and MESSAGE name the same message-id. Latencies count from the time at which a SEND was due. Ctrl-C ends a \
+order, RECEIPT and MESSAGE name the same message-id. Who is cut goes on at the next --url where it was (x-from); what was \
+sent meanwhile is owed to it, unless the server announces a gap. Latencies count from the time at which a SEND was due. Ctrl-C ends a \
 run early; it is still judged.
 
 Examples:
@@ -37,10 +42,22 @@ Exit codes: 0 every promise held, 1 a promise broke (the first counter-example i
 
 const DUMP_HELP: &str = "\
 One line per record, partition by partition, with the fields partition, offset, timestamp (ms), key, message_id, uuid (hex), \
-sender, idempotency_key and size. A record that no edge could show has \"error\" instead of uuid, sender and \
-idempotency_key.
+sender, idempotency_key and size; and run, client, n and try if `chat` sent it. A record that no edge could show has \
+\"error\" instead of uuid, sender and idempotency_key.
 
 Exit codes: 0 the whole topic was read, 2 it could not be.";
+
+const VERIFY_HELP: &str = "\
+Reads what `chat --record` wrote, of one process or of several, and the topic, and checks promises 1 to 8 and 10: every RECEIPT's \
+record is there and is that SEND's, sessions see the log's order, without a gap, nothing twice; every SEND ended in time; \
+senders are who they were. Prints how often each promise was checked and broken, and the first counter-example of each.
+
+Examples:
+  klatsch-load verify --history a.jsonl --history b.jsonl --kafka 127.0.0.1:19092
+  klatsch-load verify --history a.jsonl --dump before.jsonl --dump after.jsonl
+      a topic that lost its beginning, or was deleted and made anew, between two dumps
+
+Exit codes: 0 every promise held, 1 a promise broke (the first counter-example of each is printed), 2 it could not run.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -51,6 +68,12 @@ pub enum Command {
     /// Print a whole topic as JSON lines
     #[command(after_help = DUMP_HELP)]
     Dump(DumpSettings),
+    /// Judge what clients did and saw by what lies in the topic
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifySettings),
+    /// Faults on a real cluster, under load, and what became of the promises
+    #[command(after_help = settings::HELP)]
+    Chaos(ChaosSettings),
 }
 
 /// The settings of `chat`.
@@ -117,15 +140,40 @@ pub struct ChatSettings {
     #[arg(long, default_value = "v12.stomp, v11.stomp, v10.stomp", value_name = "LIST", help_heading = "STOMP")]
     pub subprotocols: String,
 
+    /// Ask that a refused SEND leaves its session open (CONNECT x-errors:soft)
+    #[arg(long, help_heading = "STOMP")]
+    pub soft_errors: bool,
+    /// Every SEND carries an Authorization header, as some front ends write it: it must not reach a room
+    #[arg(long, help_heading = "STOMP")]
+    pub authorization_on_send: bool,
+
     /// Connections opened per second at the beginning
     #[arg(long, default_value_t = 500, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=100_000), help_heading = "The run")]
     pub ramp: u32,
     /// A client that is cut stays away
-    #[arg(long, help_heading = "The run")]
+    #[arg(long, help_heading = "Coming back")]
     pub no_reconnect: bool,
+    /// All clients begin at the first --url and know the others only for later
+    #[arg(long, help_heading = "Coming back")]
+    pub first_url_first: bool,
+    /// Who was cut comes back at once, all together; later attempts back off
+    #[arg(long, help_heading = "Coming back")]
+    pub reconnect_at_once: bool,
+    /// SUBSCRIBE without x-from: what came while a client was away is not owed to it
+    #[arg(long, help_heading = "Coming back")]
+    pub no_resume: bool,
+    /// Every SEND carries an x-idempotency-key
+    #[arg(long, help_heading = "Coming back")]
+    pub keys: bool,
+    /// What may or may not be stored is sent again, with the same key
+    #[arg(long, requires = "keys", conflicts_with = "no_receipts", help_heading = "Coming back")]
+    pub retry: bool,
     /// Threads of the generator [default: 2, or 1 where there is one processor]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=256), help_heading = "The run")]
     pub threads: Option<usize>,
+    /// Write all that every client does and sees to this file, as JSON lines, for `verify`
+    #[arg(long, value_name = "FILE", help_heading = "The run")]
+    pub record: Option<PathBuf>,
     /// The result as one JSON object
     #[arg(long, help_heading = "The run")]
     pub json: bool,
@@ -145,7 +193,52 @@ pub struct DumpSettings {
     pub kafka_property: Vec<(String, String)>,
 }
 
+/// The settings of `verify`.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("log").required(true).multiple(true).args(["dump", "kafka"]))]
+pub struct VerifySettings {
+    /// A history; repeatable
+    #[arg(long, required = true, value_name = "FILE")]
+    pub history: Vec<PathBuf>,
+    /// The topic as `dump` printed it; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub dump: Vec<PathBuf>,
+    /// Kafka's bootstrap brokers: the topic as it is now
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub kafka: Option<String>,
+    /// The topic
+    #[arg(long, default_value = "chat.events.v1", value_name = "NAME")]
+    pub topic: String,
+    /// A setting for librdkafka; repeatable
+    #[arg(long, value_name = "K=V", value_parser = property)]
+    pub kafka_property: Vec<(String, String)>,
+    /// When a fault began, in milliseconds since 1970: how soon it was noticed, and how long it lasted; repeatable
+    #[arg(long, value_name = "MS")]
+    pub fault_at: Vec<u64>,
+    /// No session may end unless its client asked for it
+    #[arg(long)]
+    pub expect_no_close: bool,
+    /// Clients could not be reached for a while: how late an answer came is not judged
+    #[arg(long)]
+    pub late_answers: bool,
+    /// The result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 impl ChatSettings {
+    /// Which --url a client takes at this attempt; all count from 0.
+    pub fn url_of(&self, client: u32, attempt: usize) -> usize {
+        let (client, urls) = (client as usize, self.url.len());
+        let turn = match (self.first_url_first, attempt) {
+            (true, 0) => 0,
+            // Those that the first one held are spread over the others.
+            (true, later) if urls > 1 => 1 + (client + later - 1) % (urls - 1),
+            _ => client + attempt,
+        };
+        turn % urls
+    }
+
     /// How many clients send.
     pub fn senders(&self) -> u32 {
         self.senders.unwrap_or(self.connections).min(self.connections)
@@ -190,6 +283,10 @@ mod tests {
         let line = "klatsch-load chat --url ws://a/ws --url http://b:1 --rate 0.5 --heart-beat 0,5000 --senders 999";
         let Command::Chat(chat) = Cli::try_parse_from(line.split(' ')).unwrap().command else { panic!("chat") };
         assert_eq!((chat.url.len(), chat.rate, chat.heart_beat, chat.senders()), (2, 0.5, (0, 5000), 100));
+        let storm = "klatsch-load chat --url ws://a --url ws://b --url ws://c --first-url-first";
+        let Command::Chat(storm) = Cli::try_parse_from(storm.split(' ')).unwrap().command else { panic!("chat") };
+        let urls = |client| [0, 1, 2, 3].map(|attempt| storm.url_of(client, attempt));
+        assert_eq!((urls(0), urls(1)), ([0, 1, 2, 1], [0, 2, 1, 2]));
         for wrong in ["", "--url x", "--url ws://a --body 10", "--url ws://a --rate -1", "--url ws://a --heart-beat 1"]
         {
             let line = format!("klatsch-load chat {wrong}");

@@ -45,6 +45,8 @@ pub struct Counters {
     pub skipped: Counter,
     /// SENDs that were late because the server did not read, or answered too few of those before.
     pub held_up: Counter,
+    /// SENDs written once more, because their outcome was unknown.
+    pub again: Counter,
     /// SENDs answered with RECEIPT.
     pub receipted: Counter,
     /// SENDs answered with an ERROR that says they are not stored.
@@ -55,6 +57,10 @@ pub struct Counters {
     pub foreign: Counter,
     /// Sessions that began after their client's first one.
     pub reconnects: Counter,
+    /// Sessions that went on where the one before had ended.
+    pub recovered: Counter,
+    /// Sessions that were told that they may have missed something.
+    pub not_recovered: Counter,
     /// Attempts to connect that failed.
     pub failures: Counter,
     /// How sessions ended before the run did: close code, or why there was none.

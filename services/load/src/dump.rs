@@ -1,7 +1,7 @@
 //! A whole topic as JSON lines, up to where it ended when the dump began.
 
 use std::{
-    io::{self, BufWriter},
+    io::{self, BufWriter, Write as _},
     time::{Duration, Instant},
 };
 
@@ -17,7 +17,9 @@ use serde::Serialize;
 
 use crate::{
     cli::DumpSettings,
+    client::is_secret,
     outcome::{Outcome, could_not_run},
+    payload::Payload,
 };
 
 /// How long Kafka may take to answer.
@@ -57,6 +59,12 @@ pub enum Record {
         sender: String,
         /// The sender's own key; empty if none.
         idempotency_key: String,
+        /// Which SEND it is, if a load generator sent it.
+        #[serde(flatten)]
+        load: Option<Load>,
+        /// A header that must never reach a room.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leaked: Option<String>,
     },
     /// No edge shows it.
     Unreadable {
@@ -65,12 +73,34 @@ pub enum Record {
     },
 }
 
+/// Which SEND of which run a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Load {
+    /// The run.
+    pub run: u32,
+    /// The client.
+    pub client: u32,
+    /// Its SEND's number.
+    pub n: u64,
+    /// Which copy of it.
+    #[serde(rename = "try")]
+    pub attempt: u32,
+}
+
+impl From<Payload> for Load {
+    fn from(payload: Payload) -> Load {
+        Load { run: payload.run, client: payload.sender, n: payload.number, attempt: payload.attempt }
+    }
+}
+
 impl Line {
     /// Of a record.
     pub fn new(partition: i32, offset: i64, timestamp: Option<i64>, key: &[u8], value: &[u8]) -> Line {
         let record = match chat_proto::decode(Bytes::copy_from_slice(value), key) {
             Ok(message) => Record::Readable {
                 uuid: message.uuid.iter().map(|octet| format!("{octet:02x}")).collect(),
+                load: Payload::read(&message.body).map(Load::from),
+                leaked: message.headers.into_iter().map(|header| header.name).find(|name| is_secret(name)),
                 sender: message.sender,
                 idempotency_key: message.idempotency_key,
             },
@@ -90,13 +120,23 @@ impl Line {
 
 /// Prints the topic to stdout.
 pub fn run(settings: &DumpSettings) -> Outcome {
-    match dump(settings, &mut BufWriter::new(io::stdout().lock())) {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let write = |line: Line| {
+        serde_json::to_writer(&mut out, &line)?;
+        out.write_all(b"\n")
+    };
+    let dumped = each(settings, write).and_then(|()| out.flush().map_err(|error| format!("stdout: {error}")));
+    match dumped {
         Ok(()) => Outcome::Held,
         Err(why) => could_not_run(&why),
     }
 }
 
-fn dump(settings: &DumpSettings, out: &mut impl io::Write) -> Result<(), String> {
+/// Hands over every record, partition by partition, up to where the topic ended when this began.
+///
+/// # Errors
+/// What went wrong, and what would help.
+pub fn each(settings: &DumpSettings, mut take: impl FnMut(Line) -> io::Result<()>) -> Result<(), String> {
     let DumpSettings { kafka, topic, kafka_property } = settings;
     let mut config = ClientConfig::new();
     // Nothing joins this group and nothing is committed; librdkafka wants a name.
@@ -118,9 +158,9 @@ fn dump(settings: &DumpSettings, out: &mut impl io::Write) -> Result<(), String>
     ids.sort_unstable();
     for id in ids {
         let (low, high) = consumer.fetch_watermarks(topic, id, ANSWER).map_err(asked)?;
-        partition(&consumer, topic, id, low, high, out)?;
+        partition(&consumer, topic, id, low, high, &mut take)?;
     }
-    out.flush().map_err(|error| format!("stdout: {error}"))
+    Ok(())
 }
 
 fn partition(
@@ -129,7 +169,7 @@ fn partition(
     id: i32,
     low: i64,
     high: i64,
-    out: &mut impl io::Write,
+    take: &mut impl FnMut(Line) -> io::Result<()>,
 ) -> Result<(), String> {
     if low >= high {
         return Ok(());
@@ -155,7 +195,7 @@ fn partition(
             Some(Ok(record)) if record.offset() >= high => return Ok(()),
             Some(Ok(record)) => {
                 since = Instant::now();
-                write(&record, out).map_err(|error| format!("stdout: {error}"))?;
+                take(line_of(&record)).map_err(|error| format!("stdout: {error}"))?;
                 if record.offset() + 1 >= high {
                     return Ok(());
                 }
@@ -173,11 +213,9 @@ fn is_passing(error: &KafkaError) -> bool {
     )
 }
 
-fn write(record: &BorrowedMessage<'_>, out: &mut impl io::Write) -> io::Result<()> {
+fn line_of(record: &BorrowedMessage<'_>) -> Line {
     let (key, value) = (record.key().unwrap_or_default(), record.payload().unwrap_or_default());
-    let line = Line::new(record.partition(), record.offset(), record.timestamp().to_millis(), key, value);
-    serde_json::to_writer(&mut *out, &line)?;
-    out.write_all(b"\n")
+    Line::new(record.partition(), record.offset(), record.timestamp().to_millis(), key, value)
 }
 
 #[cfg(test)]
@@ -208,6 +246,24 @@ mod tests {
             value.len()
         );
         assert_eq!(serde_json::to_string(&line).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_load_generators_record_says_which_send_it_is() {
+        let body = Payload { run: 7, room: 0, turn: 1, sender: 2, number: 3, due: 4, attempt: 5 }.write(0);
+        let value = encode(&Outgoing {
+            uuid: [1; 16],
+            room: "tea",
+            sender: "ann",
+            content_type: "",
+            headers: &[("Authorization", "x")],
+            body: &body,
+            idempotency_key: "",
+            origin: "",
+        });
+        let line = Line::new(0, 0, Some(1), b"tea", &value);
+        let text = serde_json::to_string(&line).unwrap();
+        assert!(text.contains("\"run\":7,\"client\":2,\"n\":3,\"try\":5,\"leaked\":\"Authorization\""), "{text}");
     }
 
     #[test]

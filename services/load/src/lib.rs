@@ -10,11 +10,15 @@
 //! | when which client sends (open loop) | [`timetable`] |
 //! | one client: connecting, sending, receiving, coming back | [`client`] |
 //! | what a SEND's body says | [`payload`] |
+//! | what clients did and saw, as JSON lines | [`history`] |
 //! | loss, duplicates, order, receipts | [`checker`] |
 //! | what is counted and measured | [`counters`], [`latency`] |
 //! | what is printed | [`progress`], [`report`] |
 //! | `dump`: a topic as JSON lines | [`dump`] |
+//! | `verify`: histories against the topic | [`mod@verify`] |
+//! | `chaos`: faults on a cluster, and what became of the promises | [`chaos`] |
 
+pub mod chaos;
 pub mod chat;
 pub mod checker;
 pub mod cli;
@@ -22,6 +26,7 @@ pub mod client;
 pub mod clock;
 pub mod counters;
 pub mod dump;
+pub mod history;
 pub mod latency;
 pub mod outcome;
 pub mod payload;
@@ -29,3 +34,4 @@ pub mod progress;
 pub mod report;
 pub mod target;
 pub mod timetable;
+pub mod verify;

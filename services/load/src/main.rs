@@ -4,15 +4,17 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use klatsch_load::{
-    chat,
+    chaos, chat,
     cli::{Cli, Command},
-    dump,
+    dump, verify,
 };
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Chat(settings) => chat::run(*settings),
         Command::Dump(settings) => dump::run(&settings),
+        Command::Verify(settings) => verify::run(&settings),
+        Command::Chaos(settings) => chaos::run(&settings),
     }
     .into()
 }

@@ -1,4 +1,5 @@
-//! What the body of a SEND says: which run, room and client it comes from, which one it is, and when it was due.
+//! What the body of a SEND says: which run, room and client it comes from, which one and which copy it is, and when it was
+//! due.
 
 use std::io::Write as _;
 
@@ -17,20 +18,22 @@ pub struct Payload {
     pub number: u64,
     /// When it should have been sent, as [`clock::now`](crate::clock::now) counts.
     pub due: u64,
+    /// 1, and one more each time that it is sent again.
+    pub attempt: u32,
 }
 
 const MARK: &str = "klatsch-load";
 
 impl Payload {
     /// The longest head, in octets: no body is smaller.
-    pub const MAX_HEAD: usize = MARK.len() + 1 + 8 + 1 + 10 + 1 + 20 + 1 + 10 + 1 + 20 + 1 + 20 + 1;
+    pub const MAX_HEAD: usize = MARK.len() + 1 + 8 + 1 + 10 + 1 + 20 + 1 + 10 + 1 + 20 + 1 + 20 + 1 + 10 + 1;
 
     /// The body: `size` octets, or as many as the head needs.
     pub fn write(&self, size: usize) -> Vec<u8> {
-        let Payload { run, room, turn, sender, number, due } = self;
+        let Payload { run, room, turn, sender, number, due, attempt } = self;
         let mut body = Vec::with_capacity(size.max(Self::MAX_HEAD));
         // Writing into a Vec cannot fail.
-        let _ = write!(body, "{MARK} {run:08x} {room} {turn} {sender} {number} {due} ");
+        let _ = write!(body, "{MARK} {run:08x} {room} {turn} {sender} {number} {due} {attempt} ");
         body.resize(size.max(body.len()), b'.');
         body
     }
@@ -50,6 +53,7 @@ impl Payload {
             sender: words.next()?.parse().ok()?,
             number: words.next()?.parse().ok()?,
             due: words.next()?.parse().ok()?,
+            attempt: words.next()?.parse().ok()?,
         };
         // The blank behind the last number proves that it is whole.
         words.next().map(|_| payload)
@@ -63,7 +67,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_wrote_at_any_size() {
-        let small = Payload { run: 0xab, room: 3, turn: 0, sender: 7, number: 1, due: 9 };
+        let small = Payload { run: 0xab, room: 3, turn: 0, sender: 7, number: 1, due: 9, attempt: 1 };
         let large = Payload {
             run: u32::MAX,
             room: u32::MAX,
@@ -71,6 +75,7 @@ mod tests {
             sender: u32::MAX,
             number: u64::MAX,
             due: u64::MAX,
+            attempt: u32::MAX,
         };
         for payload in [small, large] {
             for size in [0, Payload::MAX_HEAD, 200, 65_536] {
@@ -84,7 +89,8 @@ mod tests {
 
     #[test]
     fn takes_nobody_elses_body() {
-        for body in ["", "hello", "klatsch-load", "klatsch-load x 1 2 3 4 5 ", "klatsch-load 0 1 2 3 4 5", "\u{fc}"] {
+        for body in ["", "hello", "klatsch-load", "klatsch-load x 1 2 3 4 5 6 ", "klatsch-load 0 1 2 3 4 5 6", "\u{fc}"]
+        {
             assert_eq!(Payload::read(body.as_bytes()), None, "{body:?}");
         }
     }

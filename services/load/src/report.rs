@@ -30,6 +30,8 @@ pub struct Report {
     pub not_sent: u64,
     /// SENDs written late because the server did not read, or left 1000 of a session unanswered.
     pub held_up: u64,
+    /// SENDs written once more, because their outcome was unknown.
+    pub again: u64,
     /// SENDs answered with RECEIPT.
     pub receipted: u64,
     /// SENDs refused: not stored.
@@ -70,6 +72,10 @@ pub struct Report {
     pub lateness: Option<Figures>,
     /// Sessions after a client's first.
     pub reconnects: u64,
+    /// Of these, how many went on where the one before had ended.
+    pub recovered: u64,
+    /// And how many were told that they may have missed something.
+    pub not_recovered: u64,
     /// Attempts to connect that failed.
     pub connect_failures: u64,
     /// Why they failed.
@@ -97,6 +103,7 @@ impl Report {
             sent,
             not_sent: due.saturating_sub(sent),
             held_up: counters.held_up.get(),
+            again: counters.again.get(),
             receipted,
             refused,
             unknown: asked.saturating_sub(receipted + refused),
@@ -117,6 +124,8 @@ impl Report {
             delivery: Figures::of(&latency.delivery),
             lateness: Figures::of(&latency.lateness),
             reconnects: counters.reconnects.get(),
+            recovered: counters.recovered.get(),
+            not_recovered: counters.not_recovered.get(),
             connect_failures: counters.failures.get(),
             failures: counters.reasons.get(),
             closes: counters.closes.get(),
@@ -153,6 +162,7 @@ impl fmt::Display for Report {
             ("  refused", self.refused, true),
             ("  unknown", self.unknown, true),
             ("  seen by nobody", self.unseen, false),
+            ("  sent again", self.again, false),
             ("  held up", self.held_up, false),
             ("delivered", self.delivered, true),
             ("expected", self.expected, true),
@@ -179,6 +189,10 @@ impl fmt::Display for Report {
             writeln!(f, "  {name:<24}{p50_ms:>12.2}{p90_ms:>10.2}{p99_ms:>10.2}{max_ms:>10.2}")?;
         }
         writeln!(f, "{:<26}{:>12}", "reconnects", self.reconnects)?;
+        if self.recovered + self.not_recovered > 0 {
+            writeln!(f, "  {:<24}{:>12}", "went on without a gap", self.recovered)?;
+            writeln!(f, "  {:<24}{:>12}", "told of a gap", self.not_recovered)?;
+        }
         for (title, names) in
             [("sessions ended by", &self.closes), ("ERROR frames", &self.errors), ("failed to connect", &self.failures)]
         {

@@ -6,7 +6,6 @@ use rdkafka::ClientConfig;
 
 use super::{
     faults::{Collector, Wrong},
-    flags::Flags,
     java::{self, Translated},
     properties,
 };
@@ -36,16 +35,32 @@ const RESERVED: [(&str, &str); 17] = [
 const FILES: [&str; 5] =
     ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"];
 
+/// Where the user's properties come from.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Source {
+    /// `--kafka-properties`.
+    pub(super) file: Option<String>,
+    /// `--kafka-property`; wins.
+    pub(super) over: Vec<String>,
+}
+
 /// The user's properties, and the brokers if only they name them.
 pub(super) struct Properties {
     pub(super) all: Vec<(String, String)>,
     pub(super) brokers: Option<String>,
 }
 
+impl Properties {
+    /// The files that they name.
+    pub(super) fn files(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().filter(|(key, _)| FILES.contains(&key.as_str())).map(|(_, path)| path.as_str())
+    }
+}
+
 /// Reads the file, then the flags over it.
-pub(super) fn read(flags: &Flags, faults: &mut Collector) -> Properties {
-    let mut given = flags.kafka_properties.as_deref().map_or_else(Vec::new, |path| from_file(path, faults));
-    for property in &flags.kafka_property {
+pub(super) fn read(source: &Source, faults: &mut Collector) -> Properties {
+    let mut given = source.file.as_deref().map_or_else(Vec::new, |path| from_file(path, faults));
+    for property in &source.over {
         match property.split_once('=') {
             Some((key, value)) if !key.trim().is_empty() => given.push((key.trim().to_owned(), value.to_owned())),
             _ => faults.note("kafka-property", Wrong::new("no = in it, or nothing before", "write key=value")),

@@ -125,14 +125,16 @@ fn host_name() -> String {
 }
 
 fn log_choice(flags: &Flags, faults: &mut Collector) -> LogChoice {
-    let given = kafka::read(flags, faults);
-    let brokers = flags.kafka.clone().or(given.brokers);
+    let source = kafka::Source { file: flags.kafka_properties.clone(), over: flags.kafka_property.clone() };
+    let given = kafka::read(&source, faults);
+    let brokers = flags.kafka.clone().or_else(|| given.brokers.clone());
     let brokers = faults.take_some("kafka", brokers.as_deref(), values::brokers);
     if flags.log_memory {
         return LogChoice::Memory;
     }
     if let Some(brokers) = brokers {
-        return LogChoice::Kafka { brokers, properties: KafkaProperties(given.all) };
+        let properties = KafkaProperties::new(given, source, flags.kafka.clone());
+        return LogChoice::Kafka { brokers, properties };
     }
     if flags.kafka.is_none() && !flags.dev {
         let instead = "write --kafka HOST:PORT,… or, to try klatsch without a Kafka, --dev";

@@ -20,8 +20,10 @@ mod load;
 mod properties;
 mod tuning;
 mod values;
+mod watched;
 
 pub use faults::{Fault, Faults};
+pub use watched::{KafkaProperties, NewProperties, WatchedProperties};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -87,24 +89,6 @@ pub enum LogChoice {
         /// librdkafka properties on top of our own, translated and checked.
         properties: KafkaProperties,
     },
-}
-
-/// librdkafka properties, by name. `Debug` shows the names only: some values are passwords.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct KafkaProperties(Vec<(String, String)>);
-
-impl std::ops::Deref for KafkaProperties {
-    type Target = [(String, String)];
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for KafkaProperties {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
 }
 
 /// The topic and what it must be like.

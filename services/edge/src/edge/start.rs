@@ -2,10 +2,7 @@
 
 use super::*;
 use crate::{
-    log::{
-        Rewind, Start,
-        kafka::{KafkaSettings, OpenError},
-    },
+    log::{Rewind, Start},
     repeats,
     upgrade::{Socket, Sockets},
 };
@@ -63,41 +60,7 @@ fn announce(line: &str) {
     writeln!(out, "{line}").and_then(|()| out.flush()).ok();
 }
 
-/// The log cannot be opened.
-pub(super) fn refused(error: &OpenError) -> Exit {
-    match error {
-        OpenError::Cancelled => Exit::Drained,
-        OpenError::Settings(why) => {
-            tracing::error!(event = "kafka_settings", "{why}");
-            Exit::Settings
-        }
-        OpenError::Refused(why) => {
-            tracing::error!(event = "topic_refused", "{why}");
-            Exit::TopicRefused
-        }
-    }
-}
-
 impl Edge {
-    pub(super) fn kafka_settings(&self) -> KafkaSettings {
-        let (brokers, properties) = match &self.config.log {
-            LogChoice::Kafka { brokers, properties } => (brokers.clone(), properties.to_vec()),
-            LogChoice::Embedded | LogChoice::Memory => Default::default(),
-        };
-        let topic = self.config.topic.clone();
-        KafkaSettings {
-            brokers,
-            topic: topic.name,
-            partitions: topic.partitions,
-            replication_factor: topic.replication_factor,
-            min_isr: topic.min_isr,
-            max_message_bytes: self.config.max_record(),
-            create_topic: topic.create,
-            instance: self.config.instance.clone(),
-            properties,
-        }
-    }
-
     /// Whether waiting for Kafka has become pointless.
     pub(super) fn cancelled(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let (shutdown, some_ended) = (self.shutdown.clone(), self.supervisor.some_ended());

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `settings` | what librdkafka is told, and why; what the user may add |
 //! | `topic` | waits for Kafka at start; creates or checks the topic |
-//! | `producer`, `in_flight` | writing, delivery reports, how old the oldest unsettled record is |
-//! | `feed`, `rewind` | reading everything, in order; where that begins |
+//! | `producer`, `delivery`, `in_flight` | writing, delivery reports, how old the oldest unsettled record is |
+//! | `renewal`, `handover` | renewed credentials; from one producer to the next |
+//! | `feed`, `rewind`, `marks` | reading everything, in order; where that begins; where it stands |
 //! | `scan`, `observer` | looking back; questions about the topic |
 //! | `keeper` | the background thread: growth, replaced logs, a producer beyond repair |
 //! | `context`, `statistics` | what librdkafka tells about itself |
@@ -22,11 +23,16 @@ use rdkafka::error::KafkaError;
 use super::{Budget, Health, Log, LogError, NewRecord, ReadRecord, Reason, Reports, ScanEnd, Start, Ticket};
 
 mod context;
+mod delivery;
 mod feed;
+mod handover;
 mod in_flight;
 mod keeper;
+mod marks;
 mod observer;
 mod producer;
+mod reader;
+mod renewal;
 mod rewind;
 mod scan;
 mod settings;
@@ -34,14 +40,15 @@ mod statistics;
 mod topic;
 
 pub use feed::KafkaFeed;
-pub use settings::{KafkaSettings, property_faults};
+pub use settings::{KafkaSettings, Renewals, Renewed, property_faults};
 pub use statistics::{KafkaStatistics, PartitionStatistics};
 
-use context::{Context, Role, State, lock};
-use feed::FeedShared;
+use context::{State, lock};
 use keeper::{Keeper, KeeperThread};
 use observer::Observer;
 use producer::Producer;
+use reader::FeedShared;
+use renewal::Renewal;
 use scan::Scanners;
 
 /// How long a feed waits for brokers that have just answered.
@@ -51,7 +58,8 @@ const FEED_PATIENCE: Duration = Duration::from_secs(30);
 pub struct KafkaLog {
     // First, so that the thread has ended before what it works on goes.
     _keeper: KeeperThread,
-    settings: KafkaSettings,
+    settings: Arc<Mutex<KafkaSettings>>,
+    renewal: Arc<Renewal>,
     state: Arc<State>,
     observer: Arc<Observer>,
     producer: Arc<Producer>,
@@ -111,28 +119,28 @@ impl KafkaLog {
             return Err(OpenError::Settings(faults.join("\n")));
         }
         let state = Arc::new(State::default());
-        let context = Context { role: Role::Observer, state: Arc::clone(&state) };
-        let client = settings.observer().create_with_context(context).map_err(unusable)?;
+        let observer = Arc::new(Observer::new(&settings, &state).map_err(unusable)?);
         let embedded = matches!(checks, Checks::Embedded);
         if let Checks::Topic(cancelled) = checks {
-            topic::prepare(&settings, &state, &client, cancelled)?;
+            topic::prepare(&settings, &state, &observer.client(), cancelled)?;
         }
         state.connected.store(true, Relaxed);
 
         let producer =
             Producer::open(&settings, Arc::clone(&state), Arc::clone(&reports), embedded).map_err(unusable)?;
-        match producer.warm() {
+        match producer.warm(&settings.topic) {
             Ok(true) => {}
             Ok(false) => tracing::warn!("no producer id yet; the first SENDs will wait for it"),
             // An idempotent producer that may not write fails so, at once.
             Err(error) => return Err(OpenError::Refused(format!("{error}: {}", topic::not_authorized(&settings)))),
         }
         let producer = Arc::new(producer);
-        let observer = Arc::new(Observer { client, topic: settings.topic.clone(), brokers: settings.brokers.clone() });
         let scanners = Arc::new(Scanners::new(&settings, Arc::clone(&state)));
-        let feeds = Arc::default();
+        let (feeds, renewal, settings) = (Arc::default(), Arc::default(), Arc::new(Mutex::new(settings)));
         let keeper = Keeper {
             state: Arc::clone(&state),
+            settings: Arc::clone(&settings),
+            renewal: Arc::clone(&renewal),
             observer: Arc::clone(&observer),
             producer: Arc::clone(&producer),
             scanners: Arc::clone(&scanners),
@@ -140,20 +148,30 @@ impl KafkaLog {
             reports,
         };
         let _keeper = keeper.start().map_err(|e| OpenError::Settings(format!("cannot start a thread: {e}")))?;
-        Ok(Self { _keeper, settings, state, observer, producer, scanners, feeds })
+        Ok(Self { _keeper, settings, renewal, state, observer, producer, scanners, feeds })
     }
 
     /// What librdkafka last measured, with the positions of the feed as they are now.
     pub fn statistics(&self) -> KafkaStatistics {
         let feed = lock(&self.feeds).iter().find_map(Weak::upgrade);
-        let positions: Vec<i64> =
-            feed.iter().flat_map(|f| f.positions().iter().map(|p| p.load(Relaxed)).collect::<Vec<_>>()).collect();
-        KafkaStatistics::parse(&lock(&self.state.statistics), &self.settings.topic, &positions)
+        let positions = feed.map(|feed| feed.positions()).unwrap_or_default();
+        KafkaStatistics::parse(&lock(&self.state.statistics), &self.observer.topic, &positions)
     }
 
     /// How often the producer was beyond repair and has been replaced.
     pub fn producer_replacements(&self) -> usize {
         self.producer.replacements()
+    }
+
+    /// Asks `renewals` about once a second; what it tells is tried out, then every client is made anew. Properties that
+    /// no broker takes are tried again, and the clients stay as they are.
+    pub fn renew_from(&self, renewals: Renewals) {
+        *lock(&self.renewal.source) = Some(renewals);
+    }
+
+    /// How often all clients have been made anew with renewed properties.
+    pub fn renewals(&self) -> usize {
+        self.renewal.done.load(Relaxed)
     }
 
     /// Looks for new partitions and replaced logs now instead of within ten seconds.
@@ -177,8 +195,8 @@ impl Log for KafkaLog {
     fn feed(&self, start: Start) -> Result<KafkaFeed, LogError> {
         let until = Instant::now() + FEED_PATIENCE;
         loop {
-            let feed = rewind::begin(&self.observer, &self.scanners, start)
-                .and_then(|begins| KafkaFeed::open(&self.settings, Arc::clone(&self.state), &begins));
+            let feed = rewind::begin(&self.observer, start)
+                .and_then(|begins| KafkaFeed::open(&lock(&self.settings).clone(), Arc::clone(&self.state), &begins));
             match feed {
                 Ok(feed) => {
                     lock(&self.feeds).push(Arc::downgrade(feed.shared()));

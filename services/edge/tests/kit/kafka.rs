@@ -115,6 +115,15 @@ impl Kafka {
         self.run(&["edge-acls", topic, "klatsch-edge-"]).unwrap_or_else(|why| panic!("{why}"));
     }
 
+    /// Gives a user of a secure cluster another password; connections that stand go on.
+    #[track_caller]
+    pub fn set_password(&self, user: &str, password: &str) {
+        let set = format!("SCRAM-SHA-512=[password={password}]");
+        let args =
+            ["tool", "configs", "--alter", "--entity-type", "users", "--entity-name", user, "--add-config", &set];
+        self.run(&args).unwrap_or_else(|why| panic!("{why}"));
+    }
+
     /// A librdkafka configuration that knows the brokers.
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();

@@ -50,6 +50,14 @@ pub fn require_tool(name: &str) -> bool {
     found || skip(&format!("no '{name}'; make tools says how to get it"))
 }
 
+/// Can a cluster have a network namespace of its own, and lose packets in it?
+#[must_use]
+pub fn require_namespaces() -> bool {
+    let made =
+        || Command::new("unshare").args(["-r", "-n", "-m", "true"]).status().is_ok_and(|status| status.success());
+    ["ip", "nft", "kcat"].into_iter().all(require_tool) && (made() || skip("no right to make network namespaces"))
+}
+
 /// Can real brokers be started (Java, Kafka's jars)? Fetches the jars if they are not in the cache.
 #[must_use]
 pub fn require_kafka() -> bool {

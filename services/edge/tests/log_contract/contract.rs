@@ -213,6 +213,7 @@ fn rewinding_as_an_edge<T: Twin>(twin: &T) {
     // Exactly so old that the record is still within it.
     let age = |of: usize, at: usize| Duration::from_millis((times[of] - times[at]) as u64);
     let all = Rewind { records: 100, age: far, window: far, span: 100 };
+    let here = Rewind { records: 1, age: far, window: Duration::ZERO, span: 0 };
     for (rewind, first, kept) in [
         (all, 0, 0),
         (Rewind { records: 4, ..all }, 0, 0),
@@ -220,9 +221,9 @@ fn rewinding_as_an_edge<T: Twin>(twin: &T) {
         (Rewind { records: 4, window: age(8, 6), ..all }, 6, 8),
         (Rewind { age: age(11, 7), window: age(7, 2), ..all }, 2, 7),
         (Rewind { age: age(11, 7), window: age(7, 2), span: 1, ..all }, 6, 7),
-        (Rewind { records: 2, age: age(11, 7), window: age(10, 9), span: 5, ..all }, 9, 10),
-        (Rewind { records: 0, age: Duration::ZERO, window: Duration::ZERO, span: 0 }, 11, 11),
-        (Rewind { records: 1, age: far, window: Duration::ZERO, span: 100 }, 11, 11),
+        (Rewind { records: 2, age: age(11, 7), window: age(10, 9), span: 5 }, 9, 10),
+        (Rewind { records: 0, age: Duration::ZERO, ..here }, 11, 11),
+        (Rewind { span: 100, ..here }, 11, 11),
     ] {
         let mut reading = Reading::new(log.feed(Start::Recent(rewind)));
         reading.until("the ends", |events| ends(events) == 2);

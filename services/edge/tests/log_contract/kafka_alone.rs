@@ -6,7 +6,7 @@ use std::{
 };
 
 use klatsch_edge::log::{
-    Log, Outcome, Reason, Reports, Start,
+    Feed, Log, Outcome, Reason, Reports, Start,
     kafka::{KafkaLog, KafkaSettings, OpenError},
 };
 
@@ -16,13 +16,14 @@ use crate::{
 };
 
 pub(crate) fn keeps(kafka: &LocalKafka) {
-    let checks: [Check<LocalKafka>; 7] = [
+    let checks: [Check<LocalKafka>; 8] = [
         ("append time", append_time),
         ("sizes", sizes),
         ("the topic is created as wanted", created_as_wanted),
         ("a topic that will not do is refused", refusals),
         ("partitions are added", growth),
         ("the topic is replaced", replaced),
+        ("the topic is replaced by a longer one", replaced_and_outgrown),
         ("statistics", statistics),
     ];
     for (name, check) in checks {
@@ -167,6 +168,33 @@ fn replaced(kafka: &LocalKafka) {
     let gap = reading.events.iter().position(|e| *e == Event::Gap { partition: 0, resumed_at: 0 });
     assert!(gap.is_some() && gap < reading.events.iter().position(|e| e.value().is_some()), "{:?}", reading.events);
     assert_eq!(reading.records(0), [(0, b"new".to_vec())]);
+}
+
+/// The same, and the new log has grown past the reader: no offset tells it, only the records themselves (promise 3).
+fn replaced_and_outgrown(kafka: &LocalKafka) {
+    let settings = kafka.settings(2);
+    let (log, reports) = opened(kafka, settings.clone());
+    publish_bulk(&log, &reports, 20, 10);
+    let mut reading = Reading::new(log.feed(Start::At(0)));
+    let end = Event::End { partition: 0, offset: 20 };
+    reading.until("the end", |events| events.contains(&end));
+    for _ in 0..3 {
+        log.look_now();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(reading.feed.drain(100, &mut |event| panic!("{event:?}")).unwrap(), 0, "nothing is amiss");
+
+    kafka.delete(&settings.topic);
+    let (other, reports) = opened(kafka, settings);
+    publish_bulk(&other, &reports, 50, 12);
+    reading.until("a gap, and all of the new log", |events| {
+        log.look_now();
+        let gap = events.iter().position(|e| *e == Event::Gap { partition: 0, resumed_at: 0 });
+        gap.is_some_and(|gap| events[gap..].contains(&Event::End { partition: 0, offset: 50 }))
+    });
+    let gap = reading.events.iter().rposition(|e| matches!(e, Event::Gap { partition: 0, .. })).unwrap();
+    let offsets: Vec<_> = reading.events[gap..].iter().filter_map(Event::value).map(|(_, offset, _)| offset).collect();
+    assert_eq!(offsets, (0..50).collect::<Vec<_>>(), "read anew, from its beginning");
 }
 
 fn statistics(kafka: &LocalKafka) {

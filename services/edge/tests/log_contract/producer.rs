@@ -1,11 +1,17 @@
 //! Failures of the producer, against librdkafka's mock broker: a real one cannot be made to fail so on command.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
 
 use klatsch_edge::log::{
-    Log, Outcome, Reason, Reports, Ticket,
+    Log, Outcome, Reason, Reports, Start, Ticket,
     embedded::EmbeddedLog,
-    kafka::{KafkaLog, KafkaSettings},
+    kafka::{KafkaLog, KafkaSettings, Renewals, Renewed},
 };
 use rdkafka::{
     mocking::MockCluster,
@@ -13,7 +19,7 @@ use rdkafka::{
     types::{RDKafkaApiKey, RDKafkaRespErr as Error},
 };
 
-use crate::harness::{Collected, LIMIT, record, ticket};
+use crate::harness::{Collected, LIMIT, Reading, record, ticket};
 
 fn opened(properties: &[(&str, &str)]) -> (MockCluster<'static, DefaultProducerContext>, KafkaLog, Arc<Collected>) {
     let cluster = MockCluster::new(1).unwrap();
@@ -109,4 +115,89 @@ fn flush_is_bounded() {
     let outcomes = reports.wait_for(100);
     assert!(outcomes.iter().all(|(_, o)| *o == Outcome::Unknown(Reason::Purged)), "{outcomes:?}");
     assert_eq!(log.health().in_flight, 0);
+}
+
+/// What `renew_from` is given: the same properties again, each time the number is raised.
+fn renewals(cluster: &MockCluster<'static, DefaultProducerContext>, wanted: &Arc<AtomicUsize>) -> Renewals {
+    let (brokers, wanted, mut told) = (cluster.bootstrap_servers(), Arc::clone(wanted), 0);
+    Box::new(move || {
+        let more = wanted.load(SeqCst) > told;
+        told += usize::from(more);
+        more.then(|| Ok(Renewed { brokers: brokers.clone(), properties: Vec::new() }))
+    })
+}
+
+fn renewed(log: &KafkaLog, times: usize) {
+    let began = Instant::now();
+    while log.renewals() < times {
+        assert!(began.elapsed() < LIMIT, "{} of {times} renewals: {:?}", log.renewals(), log.health());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Promise 2 while credentials are renewed: everything is stored, once, and in the order of the calls. The broker is slow,
+/// so that each producer has records of every partition in flight when the next one comes.
+#[test]
+fn p2_order_holds_from_one_producer_to_the_next() {
+    let (cluster, log, reports) = opened(&[]);
+    cluster.broker_round_trip_time(1, Duration::from_millis(40)).unwrap();
+    let wanted = Arc::new(AtomicUsize::new(0));
+    log.renew_from(renewals(&cluster, &wanted));
+    let mut reading = Reading::new(log.feed(Start::Now));
+    let over = AtomicBool::new(false);
+    let sent = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0_usize;
+            while !over.load(SeqCst) || sent < 1000 {
+                if log.publish(record(0, b"room", &sent.to_be_bytes()), ticket(sent)).is_ok() {
+                    sent += 1;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            sent
+        });
+        for times in 1..=3 {
+            wanted.store(times, SeqCst);
+            renewed(&log, times);
+        }
+        over.store(true, SeqCst);
+        sender.join().unwrap()
+    });
+    let outcomes = reports.wait_for(sent);
+    assert!(outcomes.iter().all(|(_, o)| matches!(o, Outcome::Stored { .. })), "something was not stored");
+    reading.until("all", |events| events.iter().filter(|e| e.value().is_some()).count() >= sent);
+    let read: Vec<_> = reading.records(0).into_iter().map(|(_, value)| value).collect();
+    assert_eq!(read, (0..sent).map(|n| n.to_be_bytes().to_vec()).collect::<Vec<_>>());
+    let offsets: Vec<_> = reading.records(0).into_iter().map(|(offset, _)| offset).collect();
+    assert_eq!(offsets, (0..sent as i64).collect::<Vec<_>>(), "each was read once");
+    assert_eq!((log.health().in_flight, log.health().fault), (0, None));
+}
+
+/// Promise 5: a producer that cannot settle what it has is given up, and what has waited for it is sent.
+#[test]
+fn p5_a_producer_that_settles_nothing_is_given_up() {
+    let (cluster, log, reports) = opened(&[]);
+    let wanted = Arc::new(AtomicUsize::new(0));
+    log.renew_from(renewals(&cluster, &wanted));
+    log.publish(record(0, b"room", b"stored"), ticket(0)).unwrap();
+    reports.wait_for(1);
+    cluster.request_errors(RDKafkaApiKey::Produce, &[Error::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 1000]);
+    wanted.store(1, SeqCst);
+    let (mut sent, began) = (1, Instant::now());
+    while reports.count() < 2 {
+        assert!(began.elapsed() < LIMIT, "nothing is given up: {:?}", log.health());
+        log.publish(record(0, b"room", &[sent as u8]), ticket(sent)).unwrap();
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    renewed(&log, 1);
+    let outcomes: Vec<_> = reports.wait_for(sent).into_iter().skip(1).collect();
+    let given_up = outcomes.iter().take_while(|(_, o)| *o == Outcome::Unknown(Reason::Purged)).count();
+    // Ten seconds of waiting, a record every tenth of one.
+    assert!(given_up > 0 && outcomes.len() - given_up > 50, "{given_up} of {} are given up", outcomes.len());
+    for (n, (told, outcome)) in outcomes.iter().enumerate().skip(given_up) {
+        let Outcome::Stored { offset, .. } = outcome else { panic!("{outcome:?} of {told:?}") };
+        assert_eq!((*told, *offset), (ticket(n + 1), (n - given_up) as i64 + 1), "in the order of the calls");
+    }
 }

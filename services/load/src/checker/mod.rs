@@ -12,7 +12,9 @@
 //! The rules, per room. A SEND written while a client was subscribed is *owed* to it, for as long as it stays connected.
 //! What is stored (a RECEIPT, or somebody got it) must reach everybody it is owed to. Inside a session, offsets rise; where
 //! ids carry no offset, those who were there from the beginning must agree on one order. The first id heard for a SEND is
-//! its id for everyone. The SENDs of one session keep their order.
+//! its id for everyone. The SENDs of one session keep their order. A session that goes on where its client was cut
+//! (`x-recovered:true`) counts as one with it. A SEND that is sent again may be stored twice and comes once: then the id
+//! that it is shown with counts, not that of the RECEIPT.
 //!
 //! Memory is bounded: per room the SENDs that are not settled, at most [`room_limit`] of them, with a bit per member.
 
@@ -76,12 +78,18 @@ impl Checker {
         Member { room: client % rooms, seat: client / rooms }
     }
 
-    /// The client's SUBSCRIBE was confirmed: what is sent from now on is owed to it.
-    pub fn joined(&self, member: Member) {
-        self.room(member).join(member.seat);
+    /// The client's SUBSCRIBE was confirmed: what is sent from now on is owed to it. `recovered`: what was sent since it was
+    /// cut is owed to it, too, and comes once.
+    pub fn joined(&self, member: Member, recovered: bool) {
+        self.room(member).join(member.seat, recovered, &self.breaches);
     }
 
-    /// The client's session is over, however it ended: nothing is owed to it any more.
+    /// The client's session is over, and it means to go on where it was: what it is owed waits for it.
+    pub fn cut(&self, member: Member) {
+        self.room(member).cut(member.seat);
+    }
+
+    /// The client's session is over, and will not be resumed: nothing is owed to it any more.
     pub fn left(&self, member: Member) {
         self.room(member).leave(member.seat, &self.breaches);
     }
@@ -101,9 +109,14 @@ impl Checker {
         self.room(member).refuse(turn, &self.breaches);
     }
 
-    /// Nobody can say whether the SEND was stored.
-    pub fn unknown(&self, member: Member, turn: u64) {
-        self.room(member).forget(turn);
+    /// Nobody can say whether the SEND was stored. `again`: it will be sent once more, with the same key.
+    pub fn unknown(&self, member: Member, turn: u64, again: bool) {
+        self.room(member).forget(turn, again);
+    }
+
+    /// The client is about to write the SEND once more. From `now` on it waits for an answer.
+    pub fn again(&self, member: Member, turn: u64, now: u64) {
+        self.room(member).again(turn, now);
     }
 
     /// The client got a MESSAGE of this run. `id` is its message-id, `size` its body's, `wanted` the size as it was sent.

@@ -1,6 +1,7 @@
 //! One room: a ring of its SENDs, and the rules that they must keep. A client's turn number finds its SEND at once.
 
 mod order;
+mod presence;
 
 use std::{collections::VecDeque, ops::Add};
 
@@ -30,8 +31,10 @@ pub(super) struct Room {
 
 #[derive(Default)]
 struct Seat {
-    /// Subscribed: the first turn that is owed.
+    /// Subscribed, or cut and on its way back: the first turn that is owed.
     joined: Option<u64>,
+    /// Cut, and on its way back.
+    away: bool,
     /// The last MESSAGE of this session.
     last: Option<(i64, Id)>,
     /// As a sender: session, number, rank and id of its furthest SEND that has an id.
@@ -89,28 +92,6 @@ impl Room {
         });
     }
 
-    pub(super) fn join(&mut self, seat: u32) {
-        let turn = self.base + self.ring.len() as u64;
-        let seat = &mut self.seats[seat as usize];
-        if seat.joined.replace(turn).is_none() {
-            self.present += 1;
-        }
-    }
-
-    pub(super) fn leave(&mut self, seat: u32, breaches: &Breaches) {
-        let state = &mut self.seats[seat as usize];
-        state.last = None;
-        let joined = state.joined.take();
-        self.present -= u32::from(joined.is_some());
-        for (turn, send) in (self.base..).zip(&mut self.ring) {
-            let held = send.holders.remove(seat);
-            if !held && joined.is_some_and(|joined| joined <= turn) {
-                send.owed -= 1;
-            }
-        }
-        self.shed(breaches);
-    }
-
     pub(super) fn send(
         &mut self,
         seat: u32,
@@ -126,6 +107,7 @@ impl Room {
             number,
             due,
             answer: if receipt { Answer::Awaited } else { Answer::NotAsked },
+            repeated: false,
             id: None,
             id_from_receipt: false,
             rank: None,
@@ -152,6 +134,8 @@ impl Room {
                 send.id_from_receipt = true;
                 self.sender_order(turn, breaches);
             }
+            // A copy of what is shown already.
+            (Some(_), Some(_)) if send.repeated => {}
             (Some(known), Some(id)) if *known != *id => {
                 let what = format!("RECEIPT says {id}, MESSAGE said {known}");
                 self.breach(seat, Kind::WrongId, what, breaches);
@@ -172,11 +156,17 @@ impl Room {
         self.shed(breaches);
     }
 
-    pub(super) fn forget(&mut self, turn: u64) {
+    pub(super) fn forget(&mut self, turn: u64, again: bool) {
         if let Some(send) = self.find(turn)
-            && send.answer == Answer::Awaited
+            && matches!(send.answer, Answer::Awaited | Answer::ToRepeat)
         {
-            send.answer = Answer::Unknown;
+            send.answer = if again { Answer::ToRepeat } else { Answer::Unknown };
+        }
+    }
+
+    pub(super) fn again(&mut self, turn: u64, now: u64) {
+        if let Some(send) = self.find(turn) {
+            (send.answer, send.repeated, send.due) = (Answer::Awaited, true, now);
         }
     }
 
@@ -202,6 +192,10 @@ impl Room {
             send.got += 1;
         }
         let refused = send.answer == Answer::Refused;
+        if send.repeated && send.id_from_receipt {
+            // The RECEIPT may have named another copy than the one that is shown.
+            (send.id, send.rank, send.id_from_receipt) = (None, None, false);
+        }
         let same = send.id.get_or_insert_with(|| Id::new(id)) == id;
         let from_receipt = send.id_from_receipt;
         let place = send.id.as_ref().and_then(Id::place);
@@ -237,7 +231,7 @@ impl Room {
     }
 
     pub(super) fn backlog(&self) -> Backlog {
-        let waiting = |send: &&Send| send.answer == Answer::Awaited;
+        let waiting = |send: &&Send| matches!(send.answer, Answer::Awaited | Answer::ToRepeat);
         Backlog {
             deliveries: self.ring.iter().filter(|send| send.stored()).map(|send| u64::from(send.owed)).sum(),
             answers: self.ring.iter().filter(waiting).count() as u64,
@@ -245,6 +239,8 @@ impl Room {
     }
 
     pub(super) fn finish(&mut self, overdue: u64, breaches: &Breaches) -> Totals {
+        // Who did not come back is owed nothing.
+        self.let_go_of_all_away();
         while let Some(send) = self.ring.pop_front() {
             if send.answer == Answer::Awaited && send.due < overdue {
                 let what = || format!("SEND {} has neither RECEIPT nor ERROR", send.number);
@@ -259,6 +255,9 @@ impl Room {
     /// Lets go of what is settled, and of the oldest if there are too many.
     fn shed(&mut self, breaches: &Breaches) {
         while self.ring.len() > KEPT && (self.ring.len() > self.limit || self.ring[0].settled()) {
+            if !self.ring[0].settled() {
+                self.let_go_of_all_away();
+            }
             let Some(send) = self.ring.pop_front() else { return };
             self.judge(&send, breaches);
             self.base += 1;

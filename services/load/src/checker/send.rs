@@ -11,6 +11,8 @@ pub(super) enum Answer {
     Receipted,
     Refused,
     Unknown,
+    /// Unknown, and to be sent again.
+    ToRepeat,
 }
 
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(super) struct Send {
     pub(super) number: u64,
     pub(super) due: u64,
     pub(super) answer: Answer,
+    /// Sent more than once.
+    pub(super) repeated: bool,
     /// As first heard, from a RECEIPT or a MESSAGE.
     pub(super) id: Option<Id>,
     /// The id came with the RECEIPT.
@@ -44,7 +48,7 @@ impl Send {
     /// Nothing that could still come would change the verdict.
     pub(super) fn settled(&self) -> bool {
         match self.answer {
-            Answer::Awaited => false,
+            Answer::Awaited | Answer::ToRepeat => false,
             Answer::Refused => true,
             Answer::NotAsked | Answer::Receipted | Answer::Unknown => self.owed == 0,
         }

@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod coming_back;
+
 const RUN: u32 = 1;
 const SIZE: usize = 200;
 
@@ -16,7 +18,7 @@ struct History {
 impl History {
     fn new(joined: &[u32]) -> History {
         let history = History { checker: Checker::new(3, 1, true), numbers: [0; 3], payloads: Vec::new() };
-        joined.iter().for_each(|client| history.checker.joined(seat(*client)));
+        joined.iter().for_each(|client| history.checker.joined(seat(*client), false));
         history
     }
 
@@ -25,7 +27,7 @@ impl History {
         let number = self.numbers[client as usize];
         self.numbers[client as usize] += 1;
         let turn = self.checker.sent(seat(client), 1, number, 0);
-        self.payloads.push(Payload { run: RUN, room: 0, turn, sender: client, number, due: 0 });
+        self.payloads.push(Payload { run: RUN, room: 0, turn, sender: client, number, due: 0, attempt: 1 });
         self.payloads.len() - 1
     }
 
@@ -87,14 +89,14 @@ fn a_true_history_holds() {
 fn who_comes_late_or_leaves_is_owed_only_what_it_was_there_for() {
     let mut history = History::new(&[0, 1]);
     let before = history.send(0);
-    history.checker.joined(seat(2));
+    history.checker.joined(seat(2), false);
     history.message(2, before, &at(1)); // stored after it had subscribed: may come, need not
     history.receipt(before, &at(1));
     [0, 1].iter().for_each(|client| history.message(*client, before, &at(1)));
     let cut = history.chat(1, 2, &[0, 2]);
     assert_eq!(history.checker.backlog().deliveries, 1);
     history.checker.left(seat(1));
-    history.checker.joined(seat(1));
+    history.checker.joined(seat(1), false);
     history.message(1, cut, &at(2)); // another session: no duplicate, no debt
     history.chat(0, 3, &[0, 1, 2]);
     assert_eq!(history.holds(), Totals { expected: 7, got: 7, unseen: 0 });
@@ -245,7 +247,7 @@ fn an_unknown_send_may_appear_late_or_never_but_then_to_all() {
     let mut history = History::new(&[0, 1]);
     let (never, late) = (history.send(0), history.send(0));
     for send in [never, late] {
-        history.checker.unknown(seat(0), history.payloads[send].turn);
+        history.checker.unknown(seat(0), history.payloads[send].turn, false);
     }
     history.chat(0, 1, &[0, 1]);
     history.message(0, late, &at(2));
@@ -254,7 +256,7 @@ fn an_unknown_send_may_appear_late_or_never_but_then_to_all() {
 
     let mut history = History::new(&[0, 1]);
     let late = history.send(0);
-    history.checker.unknown(seat(0), history.payloads[late].turn);
+    history.checker.unknown(seat(0), history.payloads[late].turn, false);
     history.message(0, late, &at(1));
     assert!(history.only(Kind::Lost).contains("seen by others"));
 }

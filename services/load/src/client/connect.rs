@@ -22,6 +22,10 @@ pub(super) struct Connection {
     pub(super) beat: Option<Duration>,
     /// The server sends something this often.
     pub(super) pulse: Option<Duration>,
+    /// As the server calls us.
+    pub(super) user: Option<String>,
+    /// What it calls itself.
+    pub(super) server: Option<String>,
 }
 
 pub(super) async fn connect(run: &Run, number: u32, url: usize) -> Result<Connection, Failure> {
@@ -37,10 +41,12 @@ async fn agree(run: &Run, number: u32, url: usize) -> Result<Connection, Failure
     let (send, receive) = settings.heart_beat;
     let heart_beat = format!("{send},{receive}");
     let bearer = run.tokens.get(number as usize % run.tokens.len().max(1)).map(|token| format!("Bearer {token}"));
+    let soft = settings.soft_errors.then(|| "soft".to_owned());
     let optional = [
         ("login", settings.login.as_ref()),
         ("passcode", settings.passcode.as_ref()),
         ("Authorization", bearer.as_ref()),
+        ("x-errors", soft.as_ref()),
     ];
     let headers = [
         ("accept-version", "1.2,1.1"),
@@ -56,7 +62,8 @@ async fn agree(run: &Run, number: u32, url: usize) -> Result<Connection, Failure
             Input::Frame(frame) if frame.command == Command::Connected => {
                 let version = frame.headers.get("version").and_then(Version::parse).unwrap_or(Version::V1_0);
                 let (beat, pulse) = agreed(settings.heart_beat, &frame);
-                return Ok(Connection { wire, version, beat, pulse });
+                let text = |name| frame.headers.get(name).map(str::to_owned);
+                return Ok(Connection { wire, version, beat, pulse, user: text("user-name"), server: text("server") });
             }
             Input::Frame(frame) if frame.command == Command::Error => return Err(Failure::error(&frame)),
             Input::Frame(frame) => return Err(dead(format!("{} instead of CONNECTED", frame.command.as_str()))),

@@ -26,6 +26,8 @@ pub struct Failure {
     pub reason: Reason,
     /// What was heard.
     pub text: String,
+    /// The upgrade's HTTP status.
+    pub status: Option<u16>,
     /// When the server wants to be asked again.
     pub retry_after: Option<Duration>,
     /// Coming back is of no use.
@@ -34,7 +36,7 @@ pub struct Failure {
 
 impl Failure {
     pub(super) fn new(reason: Reason, text: String) -> Failure {
-        Failure { reason, text, retry_after: None, hopeless: false }
+        Failure { reason, text, status: None, retry_after: None, hopeless: false }
     }
 
     /// ERROR in answer to CONNECT or SUBSCRIBE.
@@ -67,7 +69,8 @@ impl fmt::Display for Failure {
 /// ERROR's words: label or code, and message.
 pub(super) fn error_text(frame: &ServerFrame) -> String {
     let get = |name| frame.headers.get(name);
-    let message = get("message").unwrap_or("no message");
+    // A soft one has its words in the body.
+    let message = get("message").map_or_else(|| String::from_utf8_lossy(&frame.body), Into::into);
     match get("x-error").or(get("x-error-code")) {
         Some(label) => format!("ERROR {label}: {message}"),
         None => format!("ERROR: {message}"),
@@ -77,4 +80,9 @@ pub(super) fn error_text(frame: &ServerFrame) -> String {
 /// ERROR's `retry-after`.
 pub(super) fn retry_after(frame: &ServerFrame) -> Option<Duration> {
     frame.headers.get("retry-after")?.parse().ok().map(Duration::from_secs)
+}
+
+/// ERROR's `x-error-code`.
+pub(super) fn error_code(frame: &ServerFrame) -> Option<u16> {
+    frame.headers.get("x-error-code")?.parse().ok()
 }

@@ -1,11 +1,13 @@
-//! One client: it connects, joins its room, sends when the timetable says so, tells the checker everything, and comes back
-//! when it was cut.
+//! One client: it connects, joins its room, sends when the timetable says so, tells the checker and the history everything,
+//! and goes on where it was cut, at the next server.
 //!
 //! | file | what |
 //! |---|---|
 //! | `mod.rs` | the life of a client, session after session |
 //! | `connect.rs` | from a URL to CONNECTED |
-//! | `session.rs` | SUBSCRIBE, SEND, MESSAGE, RECEIPT, ERROR, until the end |
+//! | `session.rs` | RECEIPT, ERROR, heart-beats, until the end |
+//! | `room.rs` | SUBSCRIBE, MESSAGE |
+//! | `sends.rs` | SENDs: the first time, their answers, again |
 //! | `wire.rs` | frames over a WebSocket |
 //! | `outstanding.rs` | SENDs without answer |
 //! | `back_off.rs`, `failure.rs` | when to come back, and what went wrong |
@@ -14,10 +16,13 @@ mod back_off;
 mod connect;
 mod failure;
 mod outstanding;
+mod room;
+mod sends;
 mod session;
 mod wire;
 
 pub use failure::{Failure, Reason};
+pub use room::is_secret;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,10 +32,12 @@ use crate::{
     checker::{Checker, Member},
     cli::ChatSettings,
     counters::Counters,
+    history::{Event, Recorder},
     latency::Shards,
     timetable::Timetable,
 };
 use back_off::BackOff;
+use sends::Again;
 use session::{End, Session};
 
 /// A session that lasted this long was a good one.
@@ -52,20 +59,35 @@ pub struct Run {
     pub counters: Counters,
     /// The latencies.
     pub latency: Shards,
+    /// The history, if one is written.
+    pub recorder: Option<Recorder>,
     /// True: say goodbye.
     pub end: watch::Receiver<bool>,
+}
+
+impl Run {
+    /// A room's whole name.
+    pub fn room(&self, number: u32) -> String {
+        format!("{}{number}", self.settings.room_prefix)
+    }
 }
 
 /// A client between and during its sessions.
 struct Client {
     number: u32,
     member: Member,
+    room: String,
     /// Its next SEND in the timetable.
     turn: u64,
     /// SENDs written.
     sent: u64,
     /// Sessions begun.
     sessions: u32,
+    /// Where it would go on: the last message-id, or the position at which it joined.
+    token: Option<String>,
+    /// As the server calls it.
+    user: Option<String>,
+    again: Again,
 }
 
 /// Connects, subscribes and leaves again, to hear whether a run can work at all.
@@ -78,59 +100,102 @@ pub async fn probe(run: &Run, url: usize) -> Result<(), Failure> {
 
 /// The life of client `number`; ends when the run does.
 pub async fn live(run: Arc<Run>, number: u32) {
-    let mut client = Client { number, member: run.checker.member(number), turn: 0, sent: 0, sessions: 0 };
-    let mut back_off = BackOff::default();
-    let mut end = run.end.clone();
-    for attempt in 0.. {
-        let url = (number as usize + attempt) % run.settings.url.len();
-        let opened = tokio::select! {
-            opened = connect::connect(&run, number, url) => opened,
-            _ = end.wait_for(|end| *end) => return,
-        };
-        let pause = match opened {
-            Err(failure) => {
-                run.counters.failures.up();
-                run.counters.reasons.up(&failure.text);
-                if failure.hopeless {
-                    return;
-                }
-                back_off.next(failure.retry_after)
-            }
-            Ok(connection) => {
-                client.sessions += 1;
-                if client.sessions > 1 {
-                    run.counters.reconnects.up();
-                }
-                match Session::new(&run, &mut client, connection).live(end.clone()).await {
-                    End::Asked => return,
-                    End::Cut { lasted, retry_after, hopeless } => {
-                        // Who is cut again and again keeps backing off.
-                        if lasted >= SETTLED {
-                            back_off.reset();
-                        }
-                        if hopeless || run.settings.no_reconnect {
-                            return;
-                        }
-                        back_off.next(retry_after)
-                    }
-                }
-            }
-        };
-        tokio::select! {
-            () = sleep(pause) => {}
-            _ = end.wait_for(|end| *end) => return,
-        }
-        client.skip(&run);
+    let mut client = Client::new(&run, number);
+    let gone = client.sessions(&run).await;
+    client.give_up(&run);
+    if gone {
+        run.checker.left(client.member);
     }
 }
 
 impl Client {
+    fn new(run: &Run, number: u32) -> Client {
+        let member = run.checker.member(number);
+        Client {
+            number,
+            member,
+            room: run.room(member.room),
+            turn: 0,
+            sent: 0,
+            sessions: 0,
+            token: None,
+            user: None,
+            again: Again::default(),
+        }
+    }
+
+    /// Session after session, until there is no point in another one (true) or the run ends.
+    async fn sessions(&mut self, run: &Run) -> bool {
+        let mut back_off = BackOff::default();
+        let mut end = run.end.clone();
+        for attempt in 0.. {
+            let url = run.settings.url_of(self.number, attempt);
+            self.record(run, 1, || Event::Opening { url: run.settings.url[url].url.as_str().into() });
+            let opened = tokio::select! {
+                opened = connect::connect(run, self.number, url) => opened,
+                _ = end.wait_for(|end| *end) => return false,
+            };
+            let pause = match opened {
+                Err(failure) => {
+                    self.refused(run, &failure);
+                    if failure.hopeless {
+                        return true;
+                    }
+                    back_off.next(failure.retry_after)
+                }
+                Ok(connection) => {
+                    self.sessions += 1;
+                    if self.sessions > 1 {
+                        run.counters.reconnects.up();
+                    }
+                    match Session::new(run, self, connection).live(end.clone()).await {
+                        End::Asked => return false,
+                        End::Cut { lasted, retry_after, hopeless } => {
+                            // Who is cut again and again keeps backing off.
+                            if lasted >= SETTLED {
+                                back_off.reset();
+                            }
+                            if hopeless || run.settings.no_reconnect {
+                                return true;
+                            }
+                            let storm = run.settings.reconnect_at_once && lasted >= SETTLED / 10;
+                            if storm { retry_after.unwrap_or_default() } else { back_off.next(retry_after) }
+                        }
+                    }
+                }
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = end.wait_for(|end| *end) => return false,
+            }
+            self.skip(run);
+        }
+        false
+    }
+
+    fn refused(&self, run: &Run, failure: &Failure) {
+        run.counters.failures.up();
+        run.counters.reasons.up(&failure.text);
+        self.record(run, 1, || Event::Refused {
+            status: failure.status,
+            why: failure.text.as_str().into(),
+            retry_after: failure.retry_after.map(|pause| pause.as_secs()),
+        });
+    }
+
     /// Leaves out the SENDs that were due while it was away.
     fn skip(&mut self, run: &Run) {
         let now = crate::clock::now();
         while run.timetable.due(self.number, self.turn).is_some_and(|due| due <= now) {
             self.turn += 1;
             run.counters.skipped.up();
+        }
+    }
+
+    /// A line of the history, of the session that is `ahead` of the current one.
+    fn record<'e>(&self, run: &Run, ahead: u32, event: impl FnOnce() -> Event<'e>) {
+        if let Some(recorder) = &run.recorder {
+            recorder.record(Some((self.number, self.sessions + ahead)), &event());
         }
     }
 }

@@ -1,17 +1,21 @@
-//! The SENDs of one session that have no answer yet, by number.
+//! The SENDs of one session that have no answer yet.
 
 use std::collections::VecDeque;
 
 /// A SEND without answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiting {
+    /// Its number at its client; the same when it is sent again.
+    pub(super) number: u64,
+    /// From 1.
+    pub(super) attempt: u32,
     /// Its turn in the room.
     pub(super) turn: u64,
     /// When it was due.
     pub(super) due: u64,
 }
 
-/// Numbers rise by one, so a ring finds each at once.
+/// Receipts are numbered by one, so a ring finds each at once.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
     first: u64,
@@ -19,17 +23,15 @@ pub(super) struct Outstanding {
 }
 
 impl Outstanding {
-    /// SEND `number` was written.
-    pub(super) fn push(&mut self, number: u64, waiting: Waiting) {
-        if self.ring.is_empty() {
-            self.first = number;
-        }
+    /// A SEND is about to be written; returns the number of its receipt.
+    pub(super) fn push(&mut self, waiting: Waiting) -> u64 {
         self.ring.push_back(Some(waiting));
+        self.first + self.ring.len() as u64 - 1
     }
 
-    /// SEND `number` was answered; `None` if it does not wait for an answer.
-    pub(super) fn take(&mut self, number: u64) -> Option<Waiting> {
-        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+    /// The SEND with this receipt was answered; `None` if none waits for it.
+    pub(super) fn take(&mut self, receipt: u64) -> Option<Waiting> {
+        let at = usize::try_from(receipt.checked_sub(self.first)?).ok()?;
         let waiting = self.ring.get_mut(at)?.take();
         while let Some(None) = self.ring.front() {
             self.ring.pop_front();
@@ -57,16 +59,15 @@ mod tests {
     #[test]
     fn answers_come_in_any_order_and_once() {
         let mut outstanding = Outstanding::default();
-        let waiting = |turn| Waiting { turn, due: 0 };
-        (5..9).for_each(|number| outstanding.push(number, waiting(number * 10)));
-        assert_eq!(outstanding.take(6), Some(waiting(60)));
-        assert_eq!(outstanding.take(6), None);
+        let waiting = |number| Waiting { number, attempt: 1, turn: 0, due: 0 };
+        let receipts: Vec<_> = (5..9).map(|number| outstanding.push(waiting(number))).collect();
+        assert_eq!(receipts, [0, 1, 2, 3]);
+        assert_eq!(outstanding.take(1), Some(waiting(6)));
+        assert_eq!(outstanding.take(1), None);
         assert_eq!(outstanding.take(4), None);
-        assert_eq!(outstanding.take(9), None);
-        assert_eq!(outstanding.take(5), Some(waiting(50)));
+        assert_eq!(outstanding.take(0), Some(waiting(5)));
         assert_eq!(outstanding.len(), 2);
-        assert_eq!(outstanding.drain().map(|waiting| waiting.turn).collect::<Vec<_>>(), [70, 80]);
-        outstanding.push(20, waiting(1));
-        assert_eq!(outstanding.take(20), Some(waiting(1)));
+        assert_eq!(outstanding.push(waiting(9)), 4);
+        assert_eq!(outstanding.drain().map(|waiting| waiting.number).collect::<Vec<_>>(), [7, 8, 9]);
     }
 }

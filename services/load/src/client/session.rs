@@ -11,11 +11,11 @@ use tokio::{
 use super::{
     Client, Run,
     connect::Connection,
-    failure::{error_text, retry_after},
-    outstanding::{Outstanding, Waiting},
+    failure::{error_code, error_text, retry_after},
+    outstanding::Outstanding,
     wire::{Input, Wire},
 };
-use crate::{clock, latency, payload::Payload};
+use crate::history::{Event, Why};
 
 /// Silence of this many heart-beat intervals is the end.
 const TOLERANCE: u32 = 3;
@@ -23,14 +23,11 @@ const TOLERANCE: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A client counts as subscribed this much later where nothing confirms it.
 const NO_BARRIER: Duration = Duration::from_secs(1);
-/// SENDs that may wait for an answer in one session; the edge's own limit is as high.
-const WINDOW: usize = 1_000;
 
-const JOIN: &str = "join";
+pub(super) const JOIN: &str = "join";
 const BYE: &str = "bye";
-
-/// Labels of ERRORs after which a SEND is certainly not stored; those with `send_refused_` are, too.
-const REFUSALS: [&str; 6] = ["log_away", "forbidden", "unknown_destination", "too_large", "rate_limited", "too_many"];
+/// The subscription on which soft errors come.
+pub(super) const ERRORS: &str = "errors";
 
 /// How a session ended.
 pub(super) enum End {
@@ -40,28 +37,52 @@ pub(super) enum End {
     Cut { lasted: Duration, retry_after: Option<Duration>, hopeless: bool },
 }
 
+/// The end as it was seen.
+pub(super) struct Ended {
+    code: u16,
+    why: Why,
+    text: String,
+}
+
+impl Ended {
+    /// Nobody said anything.
+    pub(super) fn cut(text: String) -> Ended {
+        Ended { code: 1006, why: Why::Cut, text }
+    }
+}
+
 pub(super) struct Session<'a> {
-    run: &'a Run,
-    client: &'a mut Client,
-    wire: Wire,
-    version: Version,
+    pub(super) run: &'a Run,
+    pub(super) client: &'a mut Client,
+    pub(super) wire: Wire,
+    pub(super) version: Version,
     beat: Option<Duration>,
     pulse: Option<Duration>,
-    outstanding: Outstanding,
-    joined: bool,
-    leaving: bool,
+    pub(super) outstanding: Outstanding,
+    pub(super) joined: bool,
+    pub(super) leaving: bool,
     /// The next SEND is late because of the server.
-    held_up: bool,
+    pub(super) held_up: bool,
     since: Instant,
     heard: Instant,
+    error: bool,
     retry_after: Option<Duration>,
     hopeless: bool,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(run: &'a Run, client: &'a mut Client, connection: Connection) -> Session<'a> {
-        let Connection { wire, version, beat, pulse } = connection;
+        let Connection { wire, version, beat, pulse, user, server } = connection;
         let now = Instant::now();
+        client.record(run, 0, || Event::Connected {
+            user: user.as_deref().map(Into::into),
+            server: server.as_deref().map(Into::into),
+        });
+        // Under another name the same key is another message.
+        if client.user != user {
+            client.give_up(run);
+            client.user = user;
+        }
         Session {
             run,
             client,
@@ -75,6 +96,7 @@ impl<'a> Session<'a> {
             held_up: false,
             since: now,
             heard: now,
+            error: false,
             retry_after: None,
             hopeless: false,
         }
@@ -82,25 +104,33 @@ impl<'a> Session<'a> {
 
     /// From SUBSCRIBE to the end.
     pub(super) async fn live(mut self, end: watch::Receiver<bool>) -> End {
-        let why = self.until_closed(end).await;
+        let Ended { code, why, text } = self.until_closed(end).await;
+        let run = self.run;
+        let last = self.client.token.as_deref();
+        self.client.record(run, 0, || Event::Close {
+            code,
+            why,
+            text: text.as_str().into(),
+            last: last.map(Into::into),
+        });
         if self.leaving {
             // What is still owed or unanswered now is for the checker to judge.
             return End::Asked;
         }
-        let (run, member) = (self.run, self.client.member);
         if self.joined {
             run.counters.joined.down();
-            run.checker.left(member);
+            let may_resume = !run.settings.no_resume && self.client.token.is_some();
+            if may_resume { run.checker.cut(self.client.member) } else { run.checker.left(self.client.member) }
         }
-        self.outstanding.drain().for_each(|waiting| run.checker.unknown(member, waiting.turn));
-        run.counters.closes.up(&why);
+        self.outstanding.drain().for_each(|send| self.client.unknown(run, send, None));
+        run.counters.closes.up(&text);
         End::Cut { lasted: self.since.elapsed(), retry_after: self.retry_after, hopeless: self.hopeless }
     }
 
     /// Says how it ended.
-    async fn until_closed(&mut self, mut end: watch::Receiver<bool>) -> String {
-        if let Err(why) = self.subscribe() {
-            return why;
+    async fn until_closed(&mut self, mut end: watch::Receiver<bool>) -> Ended {
+        if let Err(ended) = self.subscribe() {
+            return ended;
         }
         let run = self.run;
         let number = self.client.number;
@@ -111,84 +141,28 @@ impl<'a> Session<'a> {
         tokio::pin!(barrier);
         loop {
             let sends = self.joined && !self.leaving;
+            let again = self.client.again_in().filter(|pause| sends && !pause.is_zero());
             let step = tokio::select! {
                 input = self.wire.next() => self.handle(input),
                 () = run.timetable.turn(number), if sends => Ok(()),
+                () = sleep(again.unwrap_or_default()), if again.is_some() => Ok(()),
                 _ = end.wait_for(|end| *end), if !self.leaving => self.leave(),
                 _ = beats.tick() => self.tick(),
-                () = &mut barrier, if run.settings.no_barrier && !self.joined => { self.join(); Ok(()) }
+                () = &mut barrier, if run.settings.no_barrier && !self.joined => { self.join(None); Ok(()) }
             };
-            if let Err(why) = step.and_then(|()| self.send_due()) {
-                return why;
+            if let Err(ended) = step.and_then(|()| self.send_due()) {
+                return ended;
             }
         }
     }
 
-    fn subscribe(&mut self) -> Result<(), String> {
-        let settings = &self.run.settings;
-        let destination = format!("{}{}{}", settings.destination_prefix, settings.room_prefix, self.client.member.room);
-        let receipt = (!settings.no_barrier).then_some(("receipt", JOIN));
-        let headers = [("id", "0"), ("destination", &destination)];
-        self.wire.send(encode(Command::Subscribe, headers.into_iter().chain(receipt), b"", self.version))
-    }
-
-    fn join(&mut self) {
-        if !self.joined {
-            self.joined = true;
-            self.run.counters.joined.up();
-            self.run.checker.joined(self.client.member);
-        }
-    }
-
-    /// Sends everything that is due, as long as the server reads and answers. What waits for that keeps its time.
-    fn send_due(&mut self) -> Result<(), String> {
-        if !self.joined || self.leaving {
-            return Ok(());
-        }
-        while let Some(due) = self.run.timetable.due(self.client.number, self.client.turn) {
-            let now = clock::now();
-            if due > now {
-                break;
-            }
-            if self.wire.is_blocked() || self.outstanding.len() >= WINDOW {
-                self.held_up = true;
-                break;
-            }
-            if std::mem::take(&mut self.held_up) {
-                self.run.counters.held_up.up();
-            } else {
-                latency::record(&mut self.run.latency.of(self.client.number).lateness, now - due);
-            }
-            self.send(due)?;
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, due: u64) -> Result<(), String> {
-        let (run, member) = (self.run, self.client.member);
-        let number = self.client.sent;
-        self.client.sent += 1;
-        self.client.turn += 1;
-        let turn = run.checker.sent(member, self.client.sessions, number, due);
-        let payload = Payload { run: run.id, room: member.room, turn, sender: self.client.number, number, due };
-        let body = payload.write(run.settings.body as usize);
-        let settings = &run.settings;
-        let prefix = settings.send_prefix.as_ref().unwrap_or(&settings.destination_prefix);
-        let destination = format!("{prefix}{}{}", settings.room_prefix, member.room);
-        let receipt = number.to_string();
-        let receipt = (!settings.no_receipts).then_some(("receipt", receipt.as_str()));
-        let headers = [("destination", destination.as_str()), ("content-type", "text/plain")];
-        if receipt.is_some() {
-            self.outstanding.push(number, Waiting { turn, due });
-        }
-        run.counters.sent.up();
-        self.wire.send(encode(Command::Send, headers.into_iter().chain(receipt), &body, self.version))
-    }
-
-    fn handle(&mut self, input: Input) -> Result<(), String> {
+    fn handle(&mut self, input: Input) -> Result<(), Ended> {
         self.heard = Instant::now();
         match input {
             Input::Frame(frame) => match frame.command {
+                Command::Message if frame.headers.get("subscription") == Some(ERRORS) => {
+                    return self.soft_error(&frame);
+                }
                 Command::Message => self.message(&frame),
                 Command::Receipt => return self.receipt(&frame),
                 Command::Error => self.error(&frame),
@@ -197,75 +171,74 @@ impl<'a> Session<'a> {
             Input::Life | Input::Drained => {}
             Input::Closed(Ok(code)) => {
                 self.hopeless |= code >= 4500;
-                return Err(code.to_string());
+                let why = if self.error { Why::Error } else { Why::Server };
+                return Err(Ended { code, why, text: code.to_string() });
             }
-            Input::Closed(Err(why)) => return Err(why),
+            Input::Closed(Err(why)) => return Err(Ended::cut(why)),
         }
         Ok(())
     }
 
-    fn message(&mut self, frame: &ServerFrame) {
-        let run = self.run;
-        let Some(payload) = Payload::read(&frame.body).filter(|payload| payload.run == run.id) else {
-            return run.counters.foreign.up();
-        };
-        let now = clock::now();
-        run.counters.delivered.up();
-        latency::record(&mut run.latency.of(self.client.number).delivery, now.saturating_sub(payload.due));
-        let id = frame.headers.get("message-id").unwrap_or_default();
-        run.checker.delivered(self.client.member, &payload, id, frame.body.len(), run.settings.body as usize);
-    }
-
-    fn receipt(&mut self, frame: &ServerFrame) -> Result<(), String> {
-        let run = self.run;
+    fn receipt(&mut self, frame: &ServerFrame) -> Result<(), Ended> {
         match frame.headers.get("receipt-id").unwrap_or_default() {
-            JOIN => self.join(),
-            BYE => return Err("goodbye".to_owned()),
-            number => {
-                let Some(waiting) = number.parse().ok().and_then(|number| self.outstanding.take(number)) else {
-                    run.counters.errors.up("RECEIPT that nobody waits for");
-                    return Ok(());
-                };
-                run.counters.receipted.up();
-                let late = clock::now().saturating_sub(waiting.due);
-                latency::record(&mut run.latency.of(self.client.number).receipt, late);
-                run.checker.receipted(self.client.member, waiting.turn, frame.headers.get("message-id"));
-            }
+            JOIN => self.join(Some(frame)),
+            BYE => return Err(Ended { code: 1000, why: Why::Asked, text: "goodbye".to_owned() }),
+            receipt => self.receipted(receipt, frame),
         }
         Ok(())
     }
 
-    /// The close follows; the SEND that failed is known already.
+    /// The close follows.
     fn error(&mut self, frame: &ServerFrame) {
-        let run = self.run;
-        run.counters.errors.up(&error_text(frame));
+        self.run.counters.errors.up(&error_text(frame));
+        self.error = true;
         self.retry_after = retry_after(frame);
-        self.hopeless |= matches!(frame.headers.get("x-error-code"), Some("401" | "403" | "404" | "426"));
-        let label = frame.headers.get("x-error").unwrap_or_default();
-        let number = frame.headers.get("receipt-id").and_then(|number| number.parse().ok());
-        let Some(waiting) = number.and_then(|number| self.outstanding.take(number)) else { return };
-        if label.starts_with("send_refused_") || REFUSALS.contains(&label) {
-            run.counters.refused.up();
-            run.checker.refused(self.client.member, waiting.turn);
+        let code = error_code(frame);
+        self.hopeless |= matches!(code, Some(401 | 403 | 404 | 426));
+        if self.failed(frame, false) {
+            return;
+        }
+        if code == Some(410) {
+            let room = self.client.room.as_str();
+            self.client.record(self.run, 0, || Event::Gap { room: room.into(), code: 410 });
+            // Nothing told it `x-recovered:false`.
+            if !self.joined {
+                self.client.token = None;
+            }
         } else {
-            run.checker.unknown(self.client.member, waiting.turn);
+            self.client.record(self.run, 0, || Event::Error { code, text: error_text(frame).into() });
         }
     }
 
-    fn tick(&mut self) -> Result<(), String> {
+    /// The session goes on, unless it could not join.
+    fn soft_error(&mut self, frame: &ServerFrame) -> Result<(), Ended> {
+        self.run.counters.errors.up(&format!("soft {}", error_text(frame)));
+        if self.failed(frame, true) {
+            return Ok(());
+        }
+        let code = error_code(frame);
+        self.client.record(self.run, 0, || Event::Error { code, text: error_text(frame).into() });
+        if frame.headers.get("receipt-id") != Some(JOIN) {
+            return Ok(());
+        }
+        self.hopeless = matches!(code, Some(403 | 404));
+        Err(Ended { code: 1006, why: Why::Error, text: error_text(frame) })
+    }
+
+    fn tick(&mut self) -> Result<(), Ended> {
         let silence = self.heard.elapsed();
         if self.pulse.is_some_and(|pulse| silence > pulse * TOLERANCE) {
-            return Err("no heart-beat of the server".to_owned());
+            return Err(Ended::cut("no heart-beat of the server".to_owned()));
         }
         if !self.joined && self.since.elapsed() > PATIENCE {
-            return Err("SUBSCRIBE was not confirmed".to_owned());
+            return Err(Ended::cut("SUBSCRIBE was not confirmed".to_owned()));
         }
-        if self.beat.is_some() { self.wire.send(b"\n".to_vec()) } else { Ok(()) }
+        if self.beat.is_some() { self.wire.send(b"\n".to_vec()).map_err(Ended::cut) } else { Ok(()) }
     }
 
     /// Whatever is on its way comes before the RECEIPT of DISCONNECT.
-    fn leave(&mut self) -> Result<(), String> {
+    fn leave(&mut self) -> Result<(), Ended> {
         self.leaving = true;
-        self.wire.send(encode(Command::Disconnect, [("receipt", BYE)], b"", self.version))
+        self.wire.send(encode(Command::Disconnect, [("receipt", BYE)], b"", self.version)).map_err(Ended::cut)
     }
 }

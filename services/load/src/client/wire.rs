@@ -67,7 +67,8 @@ impl Wire {
                 let retry = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
                 let why = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                 let text = format!("HTTP {}: {}", answer.status(), why.trim());
-                Err(Failure { retry_after: retry.map(Duration::from_secs), ..Failure::new(Reason::Refused, text) })
+                let (status, retry_after) = (Some(answer.status().as_u16()), retry.map(Duration::from_secs));
+                Err(Failure { status, retry_after, ..Failure::new(Reason::Refused, text) })
             }
             Err(Error::Io(error)) => Err(unreachable(error)),
             Err(error) => Err(Failure::new(Reason::Upgrade, error.to_string())),

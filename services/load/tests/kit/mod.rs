@@ -1,5 +1,6 @@
 //! What the tests of the load generator share: the program, and a real edge.
-#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+// Each test file uses a part of it.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
 pub mod liar;
 
@@ -76,7 +77,7 @@ impl Drop for Edge {
 }
 
 /// The edge belongs to another package, so cargo does not say where it is: beside this test's own `deps`.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().parent().unwrap().join("klatsch-edge");
     if !path.exists() {

@@ -43,6 +43,8 @@ pub(super) enum Role {
     Feed,
     Observer,
     Scan,
+    /// Tries out renewed properties.
+    Trial,
 }
 
 /// What all clients of one log know together.
@@ -68,6 +70,20 @@ struct Faults {
     topic: Option<String>,
     reading: Option<String>,
     writing: Option<String>,
+    /// No fault of itself: what is used is what was used before.
+    renewal: Option<String>,
+}
+
+impl Faults {
+    fn at(&mut self, at: Fault) -> &mut Option<String> {
+        match at {
+            Fault::Authentication => &mut self.authentication,
+            Fault::Topic => &mut self.topic,
+            Fault::Reading => &mut self.reading,
+            Fault::Writing => &mut self.writing,
+            Fault::Renewal => &mut self.renewal,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +92,8 @@ pub(super) enum Fault {
     Topic,
     Reading,
     Writing,
+    /// Renewed properties are not used.
+    Renewal,
 }
 
 /// The last statistics as librdkafka wrote them; parsed only when somebody asks.
@@ -125,14 +143,17 @@ impl State {
         if at == Fault::Reading {
             self.reading_faulty.store(fault.is_some(), Relaxed);
         }
-        let slot = match at {
-            Fault::Authentication => &mut faults.authentication,
-            Fault::Topic => &mut faults.topic,
-            Fault::Reading => &mut faults.reading,
-            Fault::Writing => &mut faults.writing,
-        };
+        let slot = faults.at(at);
         if *slot != fault {
             match &fault {
+                Some(why) if at == Fault::Renewal => {
+                    tracing::error!(
+                        event = "kafka_properties_not_used",
+                        why,
+                        "the renewed properties are not used yet"
+                    );
+                }
+                None if at == Fault::Renewal => {}
                 Some(text) => tracing::error!(fault = %text, "the log cannot be used as it is"),
                 None => tracing::info!(was = slot.as_deref(), "the fault of the log is gone"),
             }
@@ -141,8 +162,16 @@ impl State {
     }
 
     pub(super) fn fault(&self) -> Option<String> {
-        let Faults { authentication, topic, reading, writing } = &*lock(&self.faults);
-        [authentication, topic, writing, reading].into_iter().flatten().next().cloned()
+        let Faults { authentication, topic, reading, writing, renewal } = &*lock(&self.faults);
+        let fault = [authentication, topic, writing, reading].into_iter().flatten().next()?;
+        // The old credentials may do for long; why they were not exchanged matters once they do not.
+        let more =
+            renewal.as_ref().map_or_else(String::new, |why| format!("; the renewed properties are not used: {why}"));
+        Some(format!("{fault}{more}"))
+    }
+
+    pub(super) fn has_fault(&self, at: Fault) -> bool {
+        lock(&self.faults).at(at).is_some()
     }
 
     /// Why the last connection failed, for somebody who waits.
@@ -201,7 +230,7 @@ impl ClientContext for Context {
         match self.role {
             Role::Producer => statistics.clone_into(&mut raw.producer),
             Role::Feed => statistics.clone_into(&mut raw.feed),
-            Role::Observer | Role::Scan => {}
+            Role::Observer | Role::Scan | Role::Trial => {}
         }
     }
 

@@ -2,60 +2,37 @@
 
 use std::{
     collections::VecDeque,
-    future::{Future, Ready, ready},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
+    future::Future,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Poll, Waker},
-    time::Duration,
 };
 
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
-    consumer::{Consumer as _, StreamConsumer},
+    consumer::Consumer as _,
     error::{KafkaError, RDKafkaErrorCode as Code},
     message::BorrowedMessage,
-    util::AsyncRuntime,
 };
-use tokio::sync::Notify;
 
 use super::{
     super::{Feed, FeedEvent, LogError, ReadRecord},
-    context::{Context, Fault, Role, State, lock},
+    context::{Fault, Role, State},
+    marks::Place,
     observer::number,
+    reader::{FeedShared, News, Places, Reader, connect},
     rewind::Begin,
     settings::KafkaSettings,
 };
 
 /// The reader of a [`KafkaLog`](super::KafkaLog). Needs no tokio runtime of its own.
 pub struct KafkaFeed {
-    consumer: Arc<StreamConsumer<Context, NoRuntime>>,
+    consumer: Arc<Reader>,
     topic: String,
     state: Arc<State>,
     shared: Arc<FeedShared>,
-    positions: Positions,
+    places: Places,
     /// Events that stand before whatever the consumer has.
     pending: VecDeque<Pending>,
-}
-
-/// For each partition the offset that the next record will have at least.
-type Positions = Arc<Vec<AtomicI64>>;
-
-/// What a feed shares with the keeper.
-pub(super) struct FeedShared {
-    positions: Mutex<Positions>,
-    news: Mutex<Vec<News>>,
-    notify: Notify,
-}
-
-/// What the keeper found out about the topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum News {
-    /// There are so many partitions now.
-    Partitions(usize),
-    /// The offset `seen`, which is read next, does not exist any more (or not yet).
-    OutOfRange { partition: usize, seen: i64, resume_at: i64 },
 }
 
 enum Pending {
@@ -64,41 +41,13 @@ enum Pending {
     Prelude { partition: usize, until: i64 },
 }
 
-/// rdkafka would start a task that wakes its stream for `max.poll.interval.ms`; that binds members of a group only.
-struct NoRuntime;
-
-impl AsyncRuntime for NoRuntime {
-    type Delay = Ready<()>;
-
-    fn spawn<T: Future<Output = ()> + Send + 'static>(_: T) {}
-
-    fn delay_for(_: Duration) -> Ready<()> {
-        ready(())
-    }
-}
-
-impl FeedShared {
-    pub(super) fn positions(&self) -> Positions {
-        Arc::clone(&lock(&self.positions))
-    }
-
-    pub(super) fn tell(&self, news: News) {
-        lock(&self.news).push(news);
-        self.notify.notify_one();
-    }
-}
-
 impl KafkaFeed {
     /// Assigns every partition at an offset that exists: they were asked for before, on another client.
     pub(super) fn open(settings: &KafkaSettings, state: Arc<State>, begins: &[Begin]) -> Result<Self, KafkaError> {
-        let context = Context { role: Role::Feed, state: Arc::clone(&state) };
-        let consumer: StreamConsumer<Context, NoRuntime> = settings.consumer().create_with_context(context)?;
-        // Assigning before the client knows the topic would cost half a second.
-        consumer.fetch_metadata(Some(&settings.topic), Duration::from_secs(10))?;
-
+        let consumer = connect(settings, &state)?;
         let mut pending = VecDeque::from([Pending::Partitions(begins.len())]);
         let mut assignment = TopicPartitionList::new();
-        let mut positions = Vec::new();
+        let mut places = Vec::new();
         for (partition, begin) in begins.iter().enumerate() {
             if begin.gap {
                 pending.push_back(Pending::Gap { partition, resumed_at: begin.at });
@@ -107,15 +56,14 @@ impl KafkaFeed {
                 pending.push_back(Pending::Prelude { partition, until: begin.prelude });
             }
             assignment.add_partition_offset(&settings.topic, number(partition), Offset::Offset(begin.at))?;
-            positions.push(AtomicI64::new(begin.at));
+            places.push(Place::new(begin.at));
         }
         consumer.assign(&assignment)?;
 
-        let positions = Arc::new(positions);
-        let shared =
-            FeedShared { positions: Mutex::new(Arc::clone(&positions)), news: Mutex::default(), notify: Notify::new() };
+        let places = Arc::new(places);
+        let shared = FeedShared::new(Arc::clone(&places));
         let (consumer, shared) = (Arc::new(consumer), Arc::new(shared));
-        Ok(Self { consumer, topic: settings.topic.clone(), state, shared, positions, pending })
+        Ok(Self { consumer, topic: settings.topic.clone(), state, shared, places, pending })
     }
 
     pub(super) fn shared(&self) -> &Arc<FeedShared> {
@@ -131,56 +79,87 @@ impl KafkaFeed {
     }
 
     fn take_news(&mut self) -> Result<(), LogError> {
-        let news = std::mem::take(&mut *lock(&self.shared.news));
-        for item in news {
-            self.act_on(item).map_err(|e| LogError(format!("cannot change the assignment: {e}")))?;
+        let failed = |error: KafkaError| LogError(format!("cannot change the assignment: {error}"));
+        let renewed = self.shared.take_renewed();
+        if let Some(renewed) = renewed {
+            self.go_over(renewed).map_err(failed)?;
         }
+        let news = self.shared.take_news();
+        news.into_iter().try_for_each(|item| self.act_on(item)).map_err(failed)
+    }
+
+    /// Everything that the consumer has handed over counts as read, nothing else.
+    fn go_over(&mut self, renewed: Reader) -> Result<(), KafkaError> {
+        let mut assignment = TopicPartitionList::new();
+        for (partition, place) in self.places.iter().enumerate() {
+            assignment.add_partition_offset(&self.topic, number(partition), Offset::Offset(place.next()))?;
+        }
+        renewed.assign(&assignment)?;
+        self.consumer.unassign()?;
+        let before = std::mem::replace(&mut self.consumer, Arc::new(renewed));
+        self.shared.retire(before);
+        self.state.call(|calls| calls.look = true);
         Ok(())
     }
 
     fn act_on(&mut self, news: News) -> Result<(), KafkaError> {
-        let mut change = TopicPartitionList::new();
         match news {
-            News::Partitions(n) if n > self.positions.len() => {
-                for partition in self.positions.len()..n {
-                    // From the beginning: records written before the partition was noticed count as well.
-                    change.add_partition_offset(&self.topic, number(partition), Offset::Beginning)?;
-                }
-                self.consumer.incremental_assign(&change)?;
-                let mut positions: Vec<_> = self.positions.iter().map(|p| AtomicI64::new(p.load(Relaxed))).collect();
-                positions.resize_with(n, AtomicI64::default);
-                self.positions = Arc::new(positions);
-                *lock(&self.shared.positions) = Arc::clone(&self.positions);
-                self.pending.push_back(Pending::Partitions(n));
-            }
+            News::Partitions(n) if n > self.places.len() => self.grow(n),
             // If the position has moved since, the offset was in range after all, or has been repaired already.
             News::OutOfRange { partition, seen, resume_at }
-                if self.positions.get(partition).is_some_and(|at| at.load(Relaxed) == seen) =>
+                if self.places.get(partition).is_some_and(|place| place.next() == seen) =>
             {
                 tracing::warn!(partition, lost_at = seen, resumed_at = resume_at, "records are gone; reading on");
-                // Not seek(): it fails on a partition that stopped with AutoOffsetReset.
-                change.add_partition(&self.topic, number(partition));
-                self.consumer.incremental_unassign(&change)?;
-                change.set_partition_offset(&self.topic, number(partition), Offset::Offset(resume_at))?;
-                self.consumer.incremental_assign(&change)?;
-                self.positions[partition].store(resume_at, Relaxed);
-                self.pending.push_back(Pending::Gap { partition, resumed_at: resume_at });
+                self.restart(partition, resume_at)
             }
-            News::Partitions(_) | News::OutOfRange { .. } => {}
+            News::Replaced { partition, mark, resume_at }
+                if self.places.get(partition).is_some_and(|place| place.has(mark)) =>
+            {
+                tracing::warn!(partition, ?mark, resumed_at = resume_at, "the log has been replaced; reading it anew");
+                self.restart(partition, resume_at)
+            }
+            News::Partitions(_) | News::OutOfRange { .. } | News::Replaced { .. } => Ok(()),
         }
+    }
+
+    fn grow(&mut self, partitions: usize) -> Result<(), KafkaError> {
+        let known = self.places.len();
+        let mut change = TopicPartitionList::new();
+        for partition in known..partitions {
+            // From the beginning: records written before the partition was noticed count as well.
+            change.add_partition_offset(&self.topic, number(partition), Offset::Beginning)?;
+        }
+        self.consumer.incremental_assign(&change)?;
+        let fresh = std::iter::repeat_with(|| Place::new(0)).take(partitions - known);
+        self.places = Arc::new(self.places.iter().map(Place::copy).chain(fresh).collect());
+        self.shared.set_places(Arc::clone(&self.places));
+        self.pending.push_back(Pending::Partitions(partitions));
+        Ok(())
+    }
+
+    /// Reads a partition from `at` on, and says that what came before is lost.
+    fn restart(&mut self, partition: usize, at: i64) -> Result<(), KafkaError> {
+        // Not seek(): it fails on a partition that stopped with AutoOffsetReset.
+        let mut change = TopicPartitionList::new();
+        change.add_partition(&self.topic, number(partition));
+        self.consumer.incremental_unassign(&change)?;
+        change.set_partition_offset(&self.topic, number(partition), Offset::Offset(at))?;
+        self.consumer.incremental_assign(&change)?;
+        self.places[partition].restart(at);
+        self.pending.push_back(Pending::Gap { partition, resumed_at: at });
         Ok(())
     }
 }
 
 /// What a poll of the consumer came to. Apart from [`KafkaFeed`] so that the record can borrow the consumer.
-struct Reader<'a> {
+struct Polled<'a> {
     state: &'a State,
-    positions: &'a [AtomicI64],
+    places: &'a [Place],
 }
 
-impl Reader<'_> {
-    fn at(&self, partition: i32) -> Option<&AtomicI64> {
-        usize::try_from(partition).ok().and_then(|p| self.positions.get(p))
+impl Polled<'_> {
+    fn place(&self, partition: i32) -> Option<&Place> {
+        usize::try_from(partition).ok().and_then(|p| self.places.get(p))
     }
 
     /// Whether an event was handed over.
@@ -192,19 +171,20 @@ impl Reader<'_> {
         let event = match &polled {
             Ok(message) => {
                 let (partition, offset) = (message.partition(), message.offset());
-                if let Some(at) = self.at(partition) {
-                    at.store(offset + 1, Relaxed);
+                let value = message.payload().unwrap_or_default();
+                if let Some(place) = self.place(partition) {
+                    place.passed(offset, value);
                 }
                 FeedEvent::Record(ReadRecord {
                     partition,
                     offset,
                     timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
                     room: message.key().unwrap_or_default(),
-                    value: message.payload().unwrap_or_default(),
+                    value,
                 })
             }
             Err(KafkaError::PartitionEOF(partition)) => {
-                let offset = self.at(*partition).map_or(0, |at| at.load(Relaxed));
+                let offset = self.place(*partition).map_or(0, Place::next);
                 FeedEvent::EndOfPartition { partition: *partition, offset }
             }
             Err(KafkaError::MessageConsumptionFatal(code)) => return Err(LogError(format!("reading failed: {code}"))),
@@ -244,18 +224,19 @@ impl Feed for KafkaFeed {
     /// when it has consumed something that is not a record. Only a ready poll takes a record, and it is handed over at
     /// once; so dropping this future loses nothing.
     async fn wait(&mut self, sink: &mut (dyn FnMut(FeedEvent<'_>) + Send)) -> Result<(), LogError> {
-        let (consumer, shared) = (Arc::clone(&self.consumer), Arc::clone(&self.shared));
+        let shared = Arc::clone(&self.shared);
         loop {
             if let Some(event) = self.next_pending() {
                 sink(event);
                 return Ok(());
             }
+            let consumer = Arc::clone(&self.consumer);
             tokio::select! {
                 biased;
                 () = shared.notify.notified() => self.take_news()?,
                 polled = consumer.recv() => {
-                    let reader = Reader { state: &self.state, positions: &self.positions };
-                    if reader.hand_over(polled, sink)? {
+                    let poll = Polled { state: &self.state, places: &self.places };
+                    if poll.hand_over(polled, sink)? {
                         return Ok(());
                     }
                 }
@@ -271,11 +252,11 @@ impl Feed for KafkaFeed {
             sink(event);
             handed += 1;
         }
-        let reader = Reader { state: &self.state, positions: &self.positions };
+        let poll = Polled { state: &self.state, places: &self.places };
         while handed < budget {
             // Pending may also mean that a statistics event was in the way; `wait` polls before it sleeps.
             let Poll::Ready(polled) = poll_once(self.consumer.recv()) else { break };
-            handed += usize::from(reader.hand_over(polled, sink)?);
+            handed += usize::from(poll.hand_over(polled, sink)?);
         }
         Ok(handed)
     }

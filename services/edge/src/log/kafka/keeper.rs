@@ -1,7 +1,8 @@
 //! The background thread of a log: asks about the topic on a client of its own, so that nobody waits behind a fetch.
 //!
 //! Every ten seconds (every second while no broker answers, and at once when called): is a broker there, have
-//! partitions been added, has the log been replaced under a reader. It also replaces a producer beyond repair.
+//! partitions been added, has the log been replaced under a reader. It also replaces a producer beyond repair, and all
+//! clients when the properties have been renewed.
 
 use std::{
     ops::Range,
@@ -15,10 +16,13 @@ use rdkafka::error::KafkaError;
 use super::{
     super::Reports,
     context::{Alarm, Fault, State, lock},
-    feed::{FeedShared, News},
-    observer::{ANSWER, Observer, number, some_listens},
+    marks::{self, Place},
+    observer::{ANSWER, Observer, number},
     producer::Producer,
+    reader::{FeedShared, News},
+    renewal::Renewal,
     scan::Scanners,
+    settings::KafkaSettings,
 };
 
 /// How often the client's log lines are served.
@@ -27,6 +31,8 @@ const SERVE: Duration = Duration::from_secs(1);
 /// What the thread works on.
 pub(super) struct Keeper {
     pub(super) state: Arc<State>,
+    pub(super) settings: Arc<Mutex<KafkaSettings>>,
+    pub(super) renewal: Arc<Renewal>,
     pub(super) observer: Arc<Observer>,
     pub(super) producer: Arc<Producer>,
     pub(super) scanners: Arc<Scanners>,
@@ -59,11 +65,14 @@ impl Keeper {
                 return;
             }
             if self.producer.is_condemned() {
-                match self.producer.replace() {
+                let settings = lock(&self.settings).clone();
+                match self.producer.replace(&settings) {
                     Ok(()) => tracing::info!("the producer has been replaced"),
                     Err(error) => tracing::warn!(%error, "cannot replace the producer yet"),
                 }
             }
+            self.renew();
+            self.feeds().iter().for_each(|feed| feed.close_retired());
             self.observer.serve();
             self.scanners.serve();
             // Errors come in bursts; brokers are not asked for each of them.
@@ -91,35 +100,41 @@ impl Keeper {
             }
             Err(error) => {
                 // Frozen brokers answer nothing, but they are there: that is a stall, and nobody is refused for it yet.
-                let listens = some_listens(&self.observer.brokers);
+                let listens = self.observer.some_broker_listens();
                 self.state.connected.store(listens, Relaxed);
                 tracing::debug!(%error, listens, "no broker answers");
             }
         }
         let Ok(partitions) = known else { return };
-        let mut feeds = Vec::new();
-        lock(&self.feeds).retain(|feed| feed.upgrade().map(|feed| feeds.push(feed)).is_some());
-        for feed in feeds {
+        for feed in self.feeds() {
             self.compare(&feed, partitions, stopped);
         }
+    }
+
+    /// The readers that there are.
+    pub(super) fn feeds(&self) -> Vec<Arc<FeedShared>> {
+        let mut feeds = Vec::new();
+        lock(&self.feeds).retain(|feed| feed.upgrade().map(|feed| feeds.push(feed)).is_some());
+        feeds
     }
 
     /// Compares a reader's positions with the partitions as they are.
     fn compare(&self, feed: &FeedShared, partitions: usize, stopped: &mut Stopped) {
         // Taken before the brokers are asked: a position below the high watermark cannot become one above it.
-        let positions: Vec<i64> = feed.positions().iter().map(|at| at.load(Relaxed)).collect();
+        let places = feed.places();
+        let positions: Vec<i64> = places.iter().map(Place::next).collect();
         if partitions > positions.len() {
             feed.tell(News::Partitions(partitions));
         }
-        let (mut complete, mut found) = (true, 0);
+        let (mut lows, mut found) = (vec![None; positions.len()], 0);
         for (partition, &seen) in positions.iter().enumerate() {
             if self.state.is_stopping() {
                 return;
             }
             let Ok(Range { start: low, end: high }) = self.observer.range(number(partition), ANSWER) else {
-                complete = false;
                 continue;
             };
+            lows[partition] = Some(low);
             // Below the low watermark a reader that lags may still hold what it fetched before; only a partition
             // that stopped has lost it.
             if seen > high || (stopped.missing > 0 && seen < low) {
@@ -127,9 +142,19 @@ impl Keeper {
                 feed.tell(News::OutOfRange { partition, seen, resume_at: low });
             }
         }
-        // A partition stopped, and all offsets are in range by now: a replaced log that has grown in the meantime.
-        // Nobody can say which, so every partition that stands still is started again, and its gap is announced.
-        if stopped.missing > 0 && found == 0 && complete {
+        match marks::replaced(&self.observer, &places, &lows) {
+            Ok(replaced) => {
+                found += replaced.len();
+                for (partition, mark) in replaced {
+                    let resume_at = lows[partition].unwrap_or(0);
+                    feed.tell(News::Replaced { partition, mark, resume_at });
+                }
+            }
+            Err(error) => tracing::debug!(%error, "cannot look whether the log has been replaced"),
+        }
+        // A partition stopped, all offsets are in range by now, and no mark is missing. Nobody can say which it was, so
+        // every partition that stands still is started again, and its gap is announced.
+        if stopped.missing > 0 && found == 0 && lows.iter().all(Option::is_some) {
             stopped.missing = 0;
             for (partition, seen) in positions.into_iter().enumerate() {
                 feed.tell(News::OutOfRange { partition, seen, resume_at: seen });

@@ -3,16 +3,21 @@
 use std::{
     net::{TcpStream, ToSocketAddrs as _},
     ops::Range,
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    Offset, TopicPartitionList,
+    Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{IsError as _, KafkaError, RDKafkaErrorCode as Code},
+    message::BorrowedMessage,
 };
 
-use super::context::Context;
+use super::{
+    context::{Context, Role, State, lock},
+    settings::KafkaSettings,
+};
 
 /// Bootstrap addresses that are tried when no broker answers.
 const BROKERS_ASKED: usize = 6;
@@ -26,16 +31,54 @@ pub(super) fn number(partition: usize) -> i32 {
 
 /// Asks about the topic.
 pub(super) struct Observer {
-    pub(super) client: BaseConsumer<Context>,
+    client: RwLock<Arc<BaseConsumer<Context>>>,
     pub(super) topic: String,
     /// Bootstrap servers, `host:port[,host:port…]`.
-    pub(super) brokers: String,
+    brokers: Mutex<String>,
+    /// Held by whoever has partitions assigned to the client, or polls it.
+    reading: Mutex<()>,
+}
+
+/// What lies at an offset or behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found<T> {
+    /// A record.
+    Record(T),
+    /// Nothing: it is the end.
+    End,
+    /// Not asked, or no answer.
+    Nothing,
 }
 
 impl Observer {
+    pub(super) fn new(settings: &KafkaSettings, state: &Arc<State>) -> Result<Self, KafkaError> {
+        let client = RwLock::new(Arc::new(make(settings, state)?));
+        let (topic, brokers) = (settings.topic.clone(), Mutex::new(settings.brokers.clone()));
+        Ok(Self { client, topic, brokers, reading: Mutex::default() })
+    }
+
+    /// Asks with another client from now on.
+    pub(super) fn renew(&self, settings: &KafkaSettings, state: &Arc<State>) -> Result<(), KafkaError> {
+        let client = Arc::new(make(settings, state)?);
+        *lock(&self.brokers) = settings.brokers.clone();
+        let _reading = lock(&self.reading);
+        let before = std::mem::replace(&mut *self.client.write().unwrap_or_else(PoisonError::into_inner), client);
+        drop(before);
+        Ok(())
+    }
+
+    pub(super) fn client(&self) -> Arc<BaseConsumer<Context>> {
+        Arc::clone(&self.client.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether any of the brokers takes a TCP connection, answering or not.
+    pub(super) fn some_broker_listens(&self) -> bool {
+        some_listens(&lock(&self.brokers).clone())
+    }
+
     /// How many partitions the topic has. An error of the topic itself is told apart from a silent broker.
     pub(super) fn partitions(&self) -> Result<usize, KafkaError> {
-        let metadata = self.client.fetch_metadata(Some(&self.topic), ANSWER)?;
+        let metadata = self.client().fetch_metadata(Some(&self.topic), ANSWER)?;
         let topic = metadata.topics().first().ok_or(KafkaError::MetadataFetch(Code::UnknownTopic))?;
         match topic.error() {
             Some(error) if error.is_error() => Err(KafkaError::Global(error.into())),
@@ -45,7 +88,7 @@ impl Observer {
 
     /// The offsets that a partition retains: the first, and one past the last.
     pub(super) fn range(&self, partition: i32, timeout: Duration) -> Result<Range<i64>, KafkaError> {
-        let (low, high) = self.client.fetch_watermarks(&self.topic, partition, timeout)?;
+        let (low, high) = self.client().fetch_watermarks(&self.topic, partition, timeout)?;
         Ok(low..high)
     }
 
@@ -91,7 +134,7 @@ impl Observer {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        let answers = self.client.offsets_for_times(list, timeout)?;
+        let answers = self.client().offsets_for_times(list, timeout)?;
         let answer = |partition| {
             let missing = KafkaError::OffsetFetch(Code::UnknownPartition);
             let found = answers.find_partition(&self.topic, partition).ok_or(missing)?;
@@ -101,18 +144,65 @@ impl Observer {
         partitions.into_iter().map(answer).collect()
     }
 
-    /// Serves the client's log lines; it has no assignment and so never a record.
+    /// For each partition what `take` makes of the first record at `offsets[partition]` or later. Waits for the slowest
+    /// partition, at most `timeout`.
+    pub(super) fn first_at<T>(
+        &self,
+        offsets: &[Option<i64>],
+        timeout: Duration,
+        take: impl Fn(&BorrowedMessage<'_>) -> T,
+    ) -> Result<Vec<Found<T>>, KafkaError> {
+        let until = Instant::now() + timeout;
+        let mut found: Vec<_> = offsets.iter().map(|_| Found::Nothing).collect();
+        let mut assignment = TopicPartitionList::new();
+        for (partition, offset) in offsets.iter().enumerate().filter_map(|(p, offset)| Some((p, (*offset)?))) {
+            assignment.add_partition_offset(&self.topic, number(partition), Offset::Offset(offset))?;
+        }
+        let mut left = assignment.count();
+        if left == 0 {
+            return Ok(found);
+        }
+        let _reading = lock(&self.reading);
+        let client = self.client();
+        client.assign(&assignment)?;
+        while left > 0
+            && let Some(polled) = client.poll(until.saturating_duration_since(Instant::now()))
+        {
+            let (partition, answer) = match polled {
+                Ok(message) => (message.partition(), Found::Record(take(&message))),
+                Err(KafkaError::PartitionEOF(partition)) => (partition, Found::End),
+                // Of a partition that stays silent then, or of a broker that may come back in time.
+                Err(error) => {
+                    tracing::debug!(%error, "asking for a record");
+                    continue;
+                }
+            };
+            let place = usize::try_from(partition).ok().and_then(|p| found.get_mut(p));
+            if let Some(place @ Found::Nothing) = place {
+                (*place, left) = (answer, left - 1);
+            }
+        }
+        client.unassign()?;
+        Ok(found)
+    }
+
+    /// Serves the client's log lines; it has no assignment then, and so never a record.
     pub(super) fn serve(&self) {
+        let Ok(_reading) = self.reading.try_lock() else { return };
+        let client = self.client();
         for _ in 0..100 {
-            if self.client.poll(Duration::ZERO).is_none() {
+            if client.poll(Duration::ZERO).is_none() {
                 break;
             }
         }
     }
 }
 
-/// Whether any of these brokers (`host:port[,host:port…]`) takes a TCP connection, answering or not.
-pub(super) fn some_listens(brokers: &str) -> bool {
+fn make(settings: &KafkaSettings, state: &Arc<State>) -> Result<BaseConsumer<Context>, KafkaError> {
+    settings.observer().create_with_context(Context { role: Role::Observer, state: Arc::clone(state) })
+}
+
+fn some_listens(brokers: &str) -> bool {
     let addresses = brokers.split(',').filter_map(|broker| broker.trim().to_socket_addrs().ok()).flatten();
     addresses.take(BROKERS_ASKED).any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
 }

@@ -1,131 +1,45 @@
-//! Writing: one idempotent producer, its delivery reports, and its replacement when it is beyond repair.
+//! Writing: one idempotent producer, and the next one: when it is beyond repair, or its credentials have been renewed.
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, PoisonError, RwLock,
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
-use rdkafka::{
-    ClientContext, Message as _,
-    config::RDKafkaLogLevel,
-    error::{KafkaError, RDKafkaErrorCode as Code},
-    producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer},
-};
+use rdkafka::{error::KafkaError, producer::Producer as _};
 
 use super::{
-    super::{LogError, NewRecord, Outcome, Reason, Reports, Ticket},
-    context::{Alarm, Context, Fault, Role, State, lock},
+    super::{LogError, NewRecord, Reason, Reports, Ticket},
+    context::{Fault, State, lock},
+    delivery::{Sent, Shared},
+    handover::{Generation, Handover},
     in_flight::InFlight,
     settings::KafkaSettings,
 };
 
 /// The longest that a new producer may take to get its producer id before it is used cold.
 const WARM: Duration = Duration::from_secs(20);
+/// The longest that a producer with old credentials may take to settle what it has…
+const SETTLE: Duration = Duration::from_secs(10);
+/// …if it is not known that no broker takes them any more.
+const SETTLE_REFUSED: Duration = Duration::from_secs(1);
+/// How often a wait looks whether the log is being closed.
+const STEP: Duration = Duration::from_millis(200);
 
 pub(super) struct Producer {
-    settings: KafkaSettings,
     shared: Arc<Shared>,
     /// Empty while a producer beyond repair is being replaced.
-    current: RwLock<Option<ThreadedProducer<Delivery>>>,
-    /// Producers made so far.
-    made: AtomicUsize,
+    current: RwLock<Option<Current>>,
+    /// Replacements of producers beyond repair.
+    replaced: AtomicUsize,
 }
 
-struct Shared {
-    state: Arc<State>,
-    reports: Arc<dyn Reports>,
-    in_flight: InFlight,
-    /// The embedded log's reports carry a false timestamp: the place is learnt by reading back.
-    unplaced: bool,
-}
-
-/// Travels through librdkafka with its record.
-pub(super) struct Sent {
-    ticket: Ticket,
-    slot: usize,
-}
-
-/// The context of one producer.
-pub(super) struct Delivery {
-    inner: Context,
-    shared: Arc<Shared>,
-    /// Whether the producer id has been assigned.
-    warm: Mutex<bool>,
-    warmed: Condvar,
-}
-
-impl ClientContext for Delivery {
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        if fac == "IDEMPSTATE" {
-            *lock(&self.warm) = message.ends_with("-> Assigned");
-            self.warmed.notify_all();
-        }
-        self.inner.log(level, fac, message);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.inner.stats_raw(statistics);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        // A fatal error comes under its cause's name, so any error is a reason to look.
-        self.inner.state.call(|calls| calls.producer = true);
-        self.inner.error(error, reason);
-    }
-}
-
-impl ProducerContext for Delivery {
-    type DeliveryOpaque = Box<Sent>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
-        let _alarm = Alarm { reports: &*self.shared.reports, name: "producer" };
-        let outcome = match result {
-            Ok(message) => {
-                self.shared.state.connected.store(true, Relaxed);
-                match message.timestamp().to_millis() {
-                    Some(timestamp_ms) if message.offset() >= 0 && !self.shared.unplaced => {
-                        Outcome::Stored { partition: message.partition(), offset: message.offset(), timestamp_ms }
-                    }
-                    _ => Outcome::StoredUnplaced,
-                }
-            }
-            Err((error, _)) => {
-                let outcome = outcome_of(error.rdkafka_error_code());
-                tracing::debug!(%error, ?outcome, "a record was not acknowledged");
-                outcome
-            }
-        };
-        self.shared.reports.settled(sent.ticket, outcome);
-        self.shared.in_flight.settled(sent.slot);
-    }
-}
-
-/// *Refused* only where no broker can have the record; everything else after hand-over is *unknown*.
-fn outcome_of(code: Option<Code>) -> Outcome {
-    match code {
-        Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge) => Outcome::Refused(Reason::TooLarge),
-        Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-            Outcome::Refused(Reason::NotAuthorized)
-        }
-        // "Purged in queue" is no proof: a record that waits to be sent again stands in the queue too.
-        Some(Code::PurgeQueue | Code::PurgeInflight) => Outcome::Unknown(Reason::Purged),
-        Some(Code::MessageTimedOut | Code::RequestTimedOut) => Outcome::Unknown(Reason::TimedOut),
-        Some(Code::Fatal) => Outcome::Unknown(Reason::Fatal),
-        _ => Outcome::Unknown(Reason::Unavailable),
-    }
-}
-
-/// Why librdkafka did not take a record at all.
-fn refusal_of(code: Option<Code>) -> Reason {
-    match code {
-        Some(Code::QueueFull) => Reason::QueueFull,
-        Some(Code::MessageSizeTooLarge) => Reason::TooLarge,
-        Some(Code::Fatal) => Reason::Fatal,
-        _ => Reason::Unavailable,
-    }
+struct Current {
+    to: Arc<Generation>,
+    /// While the producer before it has records.
+    handover: Option<Arc<Handover>>,
 }
 
 impl Producer {
@@ -136,49 +50,44 @@ impl Producer {
         unplaced: bool,
     ) -> Result<Self, KafkaError> {
         let shared = Arc::new(Shared { state, reports, in_flight: InFlight::new(), unplaced });
-        let first = Self::make(settings, &shared)?;
-        let (current, made) = (RwLock::new(Some(first)), AtomicUsize::new(1));
-        Ok(Self { settings: settings.clone(), shared, current, made })
+        let first = Current { to: Arc::new(make(settings, &shared)?), handover: None };
+        Ok(Self { shared, current: RwLock::new(Some(first)), replaced: AtomicUsize::new(0) })
     }
 
-    fn make(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<ThreadedProducer<Delivery>, KafkaError> {
-        let delivery = Delivery {
-            inner: Context { role: Role::Producer, state: Arc::clone(&shared.state) },
-            shared: Arc::clone(shared),
-            warm: Mutex::new(false),
-            warmed: Condvar::new(),
-        };
-        settings.producer().create_with_context(delivery)
+    fn read(&self) -> RwLockReadGuard<'_, Option<Current>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Option<Current>> {
+        self.current.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn in_flight(&self) -> &InFlight {
         &self.shared.in_flight
     }
 
-    /// How often the producer has been replaced.
+    /// How often the producer was beyond repair and has been replaced.
     pub(super) fn replacements(&self) -> usize {
-        self.made.load(Relaxed) - 1
+        self.replaced.load(Relaxed)
     }
 
     pub(super) fn publish(&self, record: &NewRecord, ticket: Ticket) -> Result<(), Reason> {
         if self.shared.state.fatal.load(Relaxed) {
             return Err(Reason::Fatal);
         }
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(producer) = current.as_ref() else { return Err(Reason::Fatal) };
+        let current = self.read();
+        let Some(Current { to, handover }) = current.as_ref() else { return Err(Reason::Fatal) };
         let slot = self.shared.in_flight.handed_over();
-        let sent = Box::new(Sent { ticket, slot });
-        let out = BaseRecord::with_opaque_to(&self.settings.topic, sent)
-            .partition(record.partition)
-            .key(&record.room[..])
-            .payload(&record.value[..]);
-        producer.send(out).map_err(|(error, _)| {
+        let sent = Sent { ticket, slot, partition: record.partition };
+        let result = match handover {
+            None => to.send(record, sent),
+            Some(handover) => handover.send(record, sent),
+        };
+        result.inspect_err(|reason| {
             self.shared.in_flight.settled(slot);
-            let reason = refusal_of(error.rdkafka_error_code());
-            if reason == Reason::Fatal {
+            if *reason == Reason::Fatal {
                 self.shared.state.call(|calls| calls.producer = true);
             }
-            reason
         })
     }
 
@@ -186,8 +95,8 @@ impl Producer {
     pub(super) fn is_condemned(&self) -> bool {
         let state = &self.shared.state;
         if !state.fatal.load(Relaxed)
-            && let Some(producer) = self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref()
-            && let Some((_, why)) = producer.client().fatal_error()
+            && let Some(current) = self.read().as_ref()
+            && let Some((_, why)) = current.to.producer.client().fatal_error()
         {
             state.fatal.store(true, Relaxed);
             state.set_fault(Fault::Writing, Some(format!("the producer is being replaced: {why}")));
@@ -197,14 +106,13 @@ impl Producer {
 
     /// Connects to every leader and waits for the producer id, so that the first SEND does not: up to a second.
     /// `Ok(false)` when the time is up; an error when the producer is beyond repair already.
-    pub(super) fn warm(&self) -> Result<bool, LogError> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.as_ref().map_or(Ok(false), |producer| self.warm_up(producer))
+    pub(super) fn warm(&self, topic: &str) -> Result<bool, LogError> {
+        self.read().as_ref().map_or(Ok(false), |current| self.warm_up(&current.to, topic))
     }
 
-    fn warm_up(&self, producer: &ThreadedProducer<Delivery>) -> Result<bool, LogError> {
+    fn warm_up(&self, fresh: &Generation, topic: &str) -> Result<bool, LogError> {
         let until = Instant::now() + WARM;
-        let (client, topic) = (producer.client(), self.settings.topic.as_str());
+        let client = fresh.producer.client();
         let metadata = client.fetch_metadata(Some(topic), Duration::from_secs(5));
         let mut leaders = Vec::new();
         for p in metadata.iter().flat_map(|m| m.topics()).flat_map(|t| t.partitions()) {
@@ -220,7 +128,7 @@ impl Producer {
             if let Some((_, why)) = client.fatal_error() {
                 return Err(LogError(why));
             }
-            let left = until.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
+            let left = until.saturating_duration_since(Instant::now()).min(STEP);
             warm = delivery.warmed.wait_timeout(warm, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(*warm)
@@ -228,20 +136,55 @@ impl Producer {
 
     /// Puts a new producer in the place of one beyond repair, once that has settled all it had: a room's records
     /// never wait in two producers. The keeper calls this until it succeeds.
-    pub(super) fn replace(&self) -> Result<(), LogError> {
-        let old = self.current.write().unwrap_or_else(PoisonError::into_inner).take();
+    pub(super) fn replace(&self, settings: &KafkaSettings) -> Result<(), LogError> {
+        let old = self.write().take();
         if let Some(old) = old {
-            old.purge(PurgeConfig::default().queue().inflight());
+            old.to.purge();
             self.shared.in_flight.wait_until_settled(Duration::from_secs(5));
             // Dropping reports whatever may be left.
             drop(old);
         }
-        let fresh = Self::make(&self.settings, &self.shared).map_err(|e| LogError(e.to_string()))?;
-        self.warm_up(&fresh)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
-        self.made.fetch_add(1, Relaxed);
+        let to = Arc::new(make(settings, &self.shared).map_err(|e| LogError(e.to_string()))?);
+        self.warm_up(&to, &settings.topic)?;
+        *self.write() = Some(Current { to, handover: None });
+        self.replaced.fetch_add(1, Relaxed);
         self.shared.state.fatal.store(false, Relaxed);
         self.shared.state.set_fault(Fault::Writing, None);
+        Ok(())
+    }
+
+    /// Goes over to a producer with these settings, one partition after the other as the one before settles them. What
+    /// that has not settled in time is given up: its outcome is unknown. On an error everything is as it was.
+    pub(super) fn renew(&self, settings: &KafkaSettings) -> Result<(), LogError> {
+        let to = Arc::new(make(settings, &self.shared).map_err(|e| LogError(e.to_string()))?);
+        if !self.warm_up(&to, &settings.topic)? {
+            return Err(LogError("no producer id".into()));
+        }
+        let (old, handover) = {
+            let mut current = self.write();
+            let Some(old) = current.take() else {
+                return Err(LogError("the producer is being replaced".into()));
+            };
+            let shared = Arc::clone(&self.shared);
+            let handover = Handover::begin(&old.to, Arc::clone(&to), settings.partitions, shared);
+            *current = Some(Current { to, handover: Some(Arc::clone(&handover)) });
+            (old, handover)
+        };
+        let refused = self.shared.state.has_fault(Fault::Authentication);
+        let until = Instant::now() + if refused { SETTLE_REFUSED } else { SETTLE };
+        while !handover.wait(STEP) {
+            if Instant::now() >= until || self.shared.state.is_stopping() {
+                tracing::warn!("records of the old producer are given up; their outcome is unknown");
+                old.to.purge();
+                handover.wait(Duration::from_secs(5));
+                break;
+            }
+        }
+        // Dropping reports whatever may be left, which opens the last gate.
+        drop(old);
+        if let Some(current) = self.write().as_mut() {
+            current.handover = None;
+        }
         Ok(())
     }
 
@@ -253,37 +196,15 @@ impl Producer {
             return 0;
         }
         let left = in_flight.count();
-        if let Some(producer) = self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            producer.purge(PurgeConfig::default().queue().inflight());
+        if let Some(current) = self.read().as_ref() {
+            current.handover.iter().for_each(|handover| handover.end());
+            current.to.purge();
         }
         in_flight.wait_until_settled(Duration::from_secs(2));
         left
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// DESIGN §6, "Outcomes of a SEND": promise 5 rests on this table.
-    #[test]
-    fn only_what_no_broker_can_have_is_refused() {
-        for code in [Code::MessageSizeTooLarge, Code::TopicAuthorizationFailed] {
-            assert!(matches!(outcome_of(Some(code)), Outcome::Refused(_)), "{code:?}");
-        }
-        for code in [
-            Code::MessageTimedOut,
-            Code::RequestTimedOut,
-            Code::PurgeInflight,
-            Code::PurgeQueue,
-            Code::NotEnoughReplicas,
-            Code::NotEnoughReplicasAfterAppend,
-            Code::Fatal,
-            Code::BrokerTransportFailure,
-        ] {
-            assert!(matches!(outcome_of(Some(code)), Outcome::Unknown(_)), "{code:?}");
-        }
-        assert_eq!(outcome_of(None), Outcome::Unknown(Reason::Unavailable));
-        assert_eq!(refusal_of(Some(Code::QueueFull)), Reason::QueueFull);
-    }
+fn make(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<Generation, KafkaError> {
+    Generation::make(&settings.producer(), &settings.topic, settings.partitions, shared)
 }

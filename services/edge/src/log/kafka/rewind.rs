@@ -2,12 +2,15 @@
 
 use std::{ops::Range, time::Duration};
 
-use rdkafka::error::KafkaError;
+use rdkafka::{
+    Message as _,
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    message::BorrowedMessage,
+};
 
 use super::{
     super::{Rewind, Start},
-    observer::{ANSWER, Observer, number},
-    scan::Scanners,
+    observer::{ANSWER, Found, Observer, number},
 };
 
 /// Where a partition is read from.
@@ -28,7 +31,7 @@ impl Begin {
 }
 
 /// One for each partition.
-pub(super) fn begin(observer: &Observer, scanners: &Scanners, start: Start) -> Result<Vec<Begin>, KafkaError> {
+pub(super) fn begin(observer: &Observer, start: Start) -> Result<Vec<Begin>, KafkaError> {
     let ranges = observer.ranges()?;
     let simply = |range: &Range<i64>| match start {
         Start::Now | Start::Recent(_) => Begin::at(range.end),
@@ -39,9 +42,9 @@ pub(super) fn begin(observer: &Observer, scanners: &Scanners, start: Start) -> R
     let mut begins: Vec<_> = ranges.iter().map(simply).collect();
     let Start::Recent(rewind) = start else { return Ok(begins) };
 
-    let first = kept_from(observer, scanners, &ranges, rewind)?;
+    let first = kept_from(observer, &ranges, rewind)?;
     let in_doubt: Vec<_> = ranges.iter().zip(&first).map(|(range, &at)| (range.start < at).then_some(at)).collect();
-    let earlier = offsets_before(observer, scanners, &in_doubt, rewind.window)?;
+    let earlier = offsets_before(observer, &in_doubt, rewind.window)?;
     for (p, range) in ranges.iter().enumerate() {
         let at = first[p].saturating_sub(rewind.span).max(earlier[p].unwrap_or(0)).clamp(range.start, first[p]);
         // Nobody can know what the log does not hold any more.
@@ -52,14 +55,9 @@ pub(super) fn begin(observer: &Observer, scanners: &Scanners, start: Start) -> R
 }
 
 /// For each partition the first offset that the tail is to keep.
-fn kept_from(
-    observer: &Observer,
-    scanners: &Scanners,
-    ranges: &[Range<i64>],
-    rewind: Rewind,
-) -> Result<Vec<i64>, KafkaError> {
+fn kept_from(observer: &Observer, ranges: &[Range<i64>], rewind: Rewind) -> Result<Vec<i64>, KafkaError> {
     let last: Vec<_> = ranges.iter().map(|range| (!range.is_empty()).then_some(range.end - 1)).collect();
-    let by_age = offsets_before(observer, scanners, &last, rewind.age)?;
+    let by_age = offsets_before(observer, &last, rewind.age)?;
     let first = ranges.iter().zip(by_age).map(|(range, by_age)| {
         let by_count = range.end.saturating_sub(rewind.records.max(1));
         by_count.max(by_age.unwrap_or(0)).clamp(range.start, range.end)
@@ -69,14 +67,17 @@ fn kept_from(
 
 /// For each partition the first offset appended at most `age` before the record at `offsets[partition]`; `None` where
 /// there is no such record, or the log knows no times.
-fn offsets_before(
-    observer: &Observer,
-    scanners: &Scanners,
-    offsets: &[Option<i64>],
-    age: Duration,
-) -> Result<Vec<Option<i64>>, KafkaError> {
+fn offsets_before(observer: &Observer, offsets: &[Option<i64>], age: Duration) -> Result<Vec<Option<i64>>, KafkaError> {
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-    let times = scanners.times_at(offsets, ANSWER)?;
+    let append_time = |message: &BorrowedMessage<'_>| message.timestamp().to_millis();
+    let mut times = Vec::new();
+    for (asked, found) in offsets.iter().zip(observer.first_at(offsets, ANSWER, append_time)?) {
+        times.push(match found {
+            Found::Record(ms) => ms,
+            Found::Nothing if asked.is_some() => return Err(KafkaError::MessageConsumption(Code::OperationTimedOut)),
+            Found::End | Found::Nothing => None,
+        });
+    }
     let known = || (0..).map(number).zip(&times).filter_map(|(p, ms)| Some((p, (*ms)?.saturating_sub(age))));
     let mut answers = observer.offsets_at(known(), ANSWER)?.into_iter();
     Ok(times.iter().map(|ms| ms.and_then(|_| answers.next().flatten())).collect())

@@ -15,7 +15,6 @@ use rdkafka::{
 use super::{
     super::{Budget, LogError, ReadRecord, ScanEnd},
     context::{Context, Role, State, lock},
-    observer::number,
     settings::KafkaSettings,
 };
 
@@ -23,14 +22,31 @@ use super::{
 const KEPT: usize = 2;
 
 pub(super) struct Scanners {
-    settings: KafkaSettings,
+    topic: String,
     state: Arc<State>,
-    idle: Mutex<Vec<BaseConsumer<Context>>>,
+    pool: Mutex<Pool>,
+}
+
+struct Pool {
+    settings: KafkaSettings,
+    idle: Vec<BaseConsumer<Context>>,
+    /// How often the settings have changed: a client of before is not kept.
+    renewed: u32,
 }
 
 impl Scanners {
     pub(super) fn new(settings: &KafkaSettings, state: Arc<State>) -> Self {
-        Self { settings: settings.clone(), state, idle: Mutex::default() }
+        let topic = settings.topic.clone();
+        Self { topic, state, pool: Mutex::new(Pool { settings: settings.clone(), idle: Vec::new(), renewed: 0 }) }
+    }
+
+    /// Looks back with other clients from now on.
+    pub(super) fn renew(&self, settings: &KafkaSettings) {
+        let mut pool = lock(&self.pool);
+        pool.settings = settings.clone();
+        pool.renewed += 1;
+        let before = std::mem::take(&mut pool.idle);
+        drop((pool, before));
     }
 
     pub(super) fn scan(
@@ -41,69 +57,28 @@ impl Scanners {
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, LogError> {
         let until = Instant::now() + budget.time;
-        match self.with_client(|client| self.scan_with(client, partition, range, budget, until, sink)) {
+        let mut pool = lock(&self.pool);
+        let (idle, settings, renewed) = (pool.idle.pop(), pool.settings.clone(), pool.renewed);
+        drop(pool);
+        let result = idle.map_or_else(|| self.make(&settings), Ok).and_then(|client| {
+            let end = self.scan_with(&client, partition, range, budget, until, sink);
+            client.unassign()?;
+            let mut pool = lock(&self.pool);
+            if pool.idle.len() < KEPT && pool.renewed == renewed {
+                pool.idle.push(client);
+            }
+            end
+        });
+        match result {
             Err(error) if Instant::now() < until => Err(LogError(format!("cannot look back: {error}"))),
             Err(_) => Ok(ScanEnd::Incomplete),
             Ok(end) => Ok(end),
         }
     }
 
-    /// For each partition the append time of the first record at `offsets[partition]` or later; `None` where none is
-    /// asked for, or there is none. Told at the same cost for all of them.
-    pub(super) fn times_at(&self, offsets: &[Option<i64>], timeout: Duration) -> Result<Vec<Option<i64>>, KafkaError> {
-        let until = Instant::now() + timeout;
-        self.with_client(|client| {
-            // Assigning before the client knows the topic would cost half a second.
-            client.fetch_metadata(Some(&self.settings.topic), timeout)?;
-            let mut assignment = TopicPartitionList::new();
-            let topic = self.settings.topic.as_str();
-            for (partition, offset) in offsets.iter().enumerate().filter_map(|(p, offset)| Some((p, (*offset)?))) {
-                assignment.add_partition_offset(topic, number(partition), Offset::Offset(offset))?;
-            }
-            let mut left = assignment.count();
-            if left > 0 {
-                client.assign(&assignment)?;
-            }
-            let (mut times, mut waiting) = (vec![None; offsets.len()], vec![true; offsets.len()]);
-            while left > 0 {
-                let (partition, ms) = match client.poll(until.saturating_duration_since(Instant::now())) {
-                    None => return Err(KafkaError::MessageConsumption(Code::OperationTimedOut)),
-                    Some(Ok(message)) => (message.partition(), message.timestamp().to_millis()),
-                    Some(Err(KafkaError::PartitionEOF(partition))) => (partition, None),
-                    Some(Err(error)) if error.rdkafka_error_code() == Some(Code::AutoOffsetReset) => return Err(error),
-                    Some(Err(error)) => {
-                        self.state.note(Role::Scan, error.rdkafka_error_code(), &error.to_string());
-                        continue;
-                    }
-                };
-                let at = usize::try_from(partition).unwrap_or(usize::MAX);
-                if waiting.get_mut(at).is_some_and(std::mem::take) {
-                    (times[at], left) = (ms, left - 1);
-                }
-            }
-            Ok(times)
-        })
-    }
-
-    /// Lends an idle client, or a new one; it has no assignment before and after.
-    fn with_client<T>(
-        &self,
-        work: impl FnOnce(&BaseConsumer<Context>) -> Result<T, KafkaError>,
-    ) -> Result<T, KafkaError> {
-        let idle = lock(&self.idle).pop();
-        let client = idle.map_or_else(|| self.make(), Ok)?;
-        let result = work(&client);
-        client.unassign()?;
-        let mut idle = lock(&self.idle);
-        if idle.len() < KEPT {
-            idle.push(client);
-        }
-        result
-    }
-
-    fn make(&self) -> Result<BaseConsumer<Context>, KafkaError> {
+    fn make(&self, settings: &KafkaSettings) -> Result<BaseConsumer<Context>, KafkaError> {
         let context = Context { role: Role::Scan, state: Arc::clone(&self.state) };
-        self.settings.scanner().create_with_context(context)
+        settings.scanner().create_with_context(context)
     }
 
     fn scan_with(
@@ -116,7 +91,7 @@ impl Scanners {
         sink: &mut dyn FnMut(ReadRecord<'_>),
     ) -> Result<ScanEnd, KafkaError> {
         let left = || until.saturating_duration_since(Instant::now());
-        let topic = self.settings.topic.as_str();
+        let topic = self.topic.as_str();
         let (low, high) = client.fetch_watermarks(topic, partition, left())?;
         if range.start < low {
             return Ok(ScanEnd::Incomplete);
@@ -163,7 +138,7 @@ impl Scanners {
 
     /// Serves the log lines of idle clients.
     pub(super) fn serve(&self) {
-        for client in lock(&self.idle).iter() {
+        for client in &lock(&self.pool).idle {
             for _ in 0..100 {
                 if client.poll(Duration::ZERO).is_none() {
                     break;

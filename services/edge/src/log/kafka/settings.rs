@@ -45,6 +45,18 @@ impl fmt::Debug for KafkaSettings {
     }
 }
 
+/// Properties that take the place of those before, and where the brokers are then.
+#[derive(Clone)]
+pub struct Renewed {
+    /// See [`KafkaSettings::brokers`].
+    pub brokers: String,
+    /// See [`KafkaSettings::properties`].
+    pub properties: Vec<(String, String)>,
+}
+
+/// Asked about once a second whether the properties have been renewed; an error says what is wrong with the new ones.
+pub type Renewals = Box<dyn FnMut() -> Option<Result<Renewed, String>> + Send>;
+
 /// Both clients.
 const SHARED: &[(&str, &str)] = &[
     // A frozen broker holds a request this long; a crash is over well before that.
@@ -192,6 +204,9 @@ impl KafkaSettings {
     pub(super) fn observer(&self) -> ClientConfig {
         let mut config = self.consumer();
         config.set("statistics.interval.ms", "0");
+        // It reads a record here and there; questions must not wait behind that.
+        config.set("fetch.wait.max.ms", "10");
+        config.set("fetch.message.max.bytes", "16384").set("queued.min.messages", "1");
         config
     }
 
@@ -207,8 +222,8 @@ impl KafkaSettings {
 
     /// A client that looks back. It is asked for offsets again soon after a fetch, which must not wait behind it.
     pub(super) fn scanner(&self) -> ClientConfig {
-        let mut config = self.observer();
-        config.set("fetch.wait.max.ms", "10");
+        let mut config = self.consumer();
+        config.set("statistics.interval.ms", "0").set("fetch.wait.max.ms", "10");
         // It wants little, and what it does not want is fetched in vain.
         config.set("fetch.message.max.bytes", "262144").set("queued.min.messages", "2000");
         config

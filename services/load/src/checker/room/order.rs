@@ -27,14 +27,16 @@ impl Room {
     pub(super) fn sender_order(&mut self, turn: u64, breaches: &Breaches) {
         let Some(send) = self.find(turn) else { return };
         let (Some(rank), Some(id)) = (send.rank, send.id.clone()) else { return };
-        let (seat, session, number, unknown) = (send.seat, send.session, send.number, send.answer == Answer::Unknown);
+        let (seat, session, number) = (send.seat, send.session, send.number);
+        // It may appear late, once.
+        if send.repeated || matches!(send.answer, Answer::Unknown | Answer::ToRepeat) {
+            return;
+        }
         let sender = &mut self.seats[seat as usize];
         match &sender.furthest {
             Some((known, last, last_rank, last_id)) if *known == session && (number > *last) != (rank > *last_rank) => {
-                if !unknown {
-                    let what = format!("SEND {number} of this connection is {id}, its SEND {last} is {last_id}");
-                    self.breach(seat, Kind::OutOfOrder, what, breaches);
-                }
+                let what = format!("SEND {number} of this connection is {id}, its SEND {last} is {last_id}");
+                self.breach(seat, Kind::OutOfOrder, what, breaches);
             }
             Some((known, last, ..)) if (*known, *last) > (session, number) => {}
             _ => sender.furthest = Some((session, number, rank, id)),

@@ -1,0 +1,291 @@
+//! What the clients saw, read from their histories while these are being written. MESSAGEs are only counted here: whether
+//! they were the right ones is for `verify` to say.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::File,
+    io::{self, Read as _},
+    path::PathBuf,
+};
+
+use crate::history::{Event, Head, Outcome, Why, read};
+
+/// What tells the lines that are by far the most, and how far into a line it can stand.
+const MESSAGE: &[u8] = br#""e":"message""#;
+const HEAD: usize = 80;
+
+/// The histories of a round's clients.
+#[derive(Debug)]
+pub(super) struct Histories {
+    files: Vec<Tail>,
+    /// What has been read so far.
+    pub(super) seen: Seen,
+}
+
+/// What all clients together saw. Times are microseconds since 1970.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// SENDs; one that is sent again counts once.
+    pub(super) sends: u64,
+    /// What came of each try, in the order of the files.
+    pub(super) answers: Vec<Answer>,
+    /// Sessions that ended without being asked to.
+    pub(super) closes: Vec<Close>,
+    /// Clients that lost a session and joined again: when, and when.
+    pub(super) absences: Vec<(u64, u64)>,
+    /// Sessions after a client's first.
+    pub(super) reconnects: u64,
+    /// Attempts to connect that failed.
+    pub(super) refused: Vec<u64>,
+    /// ERRORs that answer no SEND.
+    pub(super) errors: Vec<(u64, String)>,
+    /// Gaps that were announced: 410, or `x-recovered:false`.
+    pub(super) gaps: u64,
+    /// SUBSCRIBEs that were resumed.
+    pub(super) recovered: u64,
+    /// MESSAGEs.
+    pub(super) messages: u64,
+    /// Clients that are in their room now.
+    pub(super) joined: u64,
+}
+
+/// What came of one try of a SEND.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// When it was sent.
+    pub(super) sent: u64,
+    /// When that was known.
+    pub(super) at: u64,
+    /// What.
+    pub(super) what: What,
+}
+
+/// What came of a SEND.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// RECEIPT.
+    Receipt,
+    /// ERROR: not in the log.
+    Refused,
+    /// ERROR, or the end of the session: nobody knows.
+    Unknown,
+}
+
+/// The end of a session that was not asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Close {
+    /// When.
+    pub(super) at: u64,
+    /// WebSocket's code; 1006 where there was none.
+    pub(super) code: u16,
+    /// What the client says about it.
+    pub(super) text: String,
+    /// This client had never sent anything.
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug)]
+struct Tail {
+    path: PathBuf,
+    file: Option<File>,
+    rest: Vec<u8>,
+    clients: HashMap<u32, Client>,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    sent: HashSet<u64>,
+    waiting: HashMap<u64, u64>,
+    joined: bool,
+    away_since: Option<u64>,
+}
+
+impl Histories {
+    /// Of these files, which need not be there yet.
+    pub(super) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Histories {
+        let files = paths.into_iter().map(|path| Tail { path, file: None, rest: Vec::new(), clients: HashMap::new() });
+        Histories { files: files.collect(), seen: Seen::default() }
+    }
+
+    /// Reads what has been added.
+    ///
+    /// # Errors
+    /// A file cannot be read, or has a line that is none.
+    pub(super) fn read(&mut self) -> Result<(), String> {
+        for file in &mut self.files {
+            file.read(&mut self.seen).map_err(|error| format!("{}: {error}", file.path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Tail {
+    fn read(&mut self, seen: &mut Seen) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => match File::open(&self.path) {
+                Ok(file) => none.insert(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            },
+        };
+        let mut chunk = vec![0; 1 << 20];
+        loop {
+            let read = file.read(&mut chunk)?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.rest.extend_from_slice(&chunk[..read]);
+            let mut from = 0;
+            while let Some(length) = self.rest[from..].iter().position(|octet| *octet == b'\n') {
+                take(&self.rest[from..from + length], &mut self.clients, seen)?;
+                from += length + 1;
+            }
+            self.rest.drain(..from);
+        }
+    }
+}
+
+fn take(line: &[u8], clients: &mut HashMap<u32, Client>, seen: &mut Seen) -> io::Result<()> {
+    let head = &line[..line.len().min(HEAD)];
+    if head.windows(MESSAGE.len()).any(|word| word == MESSAGE) {
+        seen.messages += 1;
+        return Ok(());
+    }
+    let (Head { t, c, s }, event) =
+        read(line).map_err(|error| io::Error::other(format!("{error} in a line of a history")))?;
+    let Some(c) = c else { return Ok(()) };
+    let client = clients.entry(c).or_default();
+    let mut answer = |n, what| {
+        if let Some(sent) = client.waiting.remove(&n) {
+            seen.answers.push(Answer { sent, at: t, what });
+        }
+    };
+    match event {
+        Event::Send { n, .. } => {
+            seen.sends += u64::from(client.sent.insert(n));
+            client.waiting.insert(n, t);
+        }
+        Event::Receipt { n, .. } => answer(n, What::Receipt),
+        Event::Failed { n, outcome: Outcome::Refused, .. } => answer(n, What::Refused),
+        Event::Failed { n, outcome: Outcome::Unknown, .. } => answer(n, What::Unknown),
+        Event::Connected { .. } => seen.reconnects += u64::from(s > Some(1)),
+        Event::Joined { recovered, .. } => {
+            seen.joined += u64::from(!std::mem::replace(&mut client.joined, true));
+            seen.absences.extend(client.away_since.take().map(|since| (since, t)));
+            seen.recovered += u64::from(recovered == Some(true));
+            seen.gaps += u64::from(recovered == Some(false));
+        }
+        Event::Gap { .. } => seen.gaps += 1,
+        Event::Error { code, text } => seen.errors.push((t, format!("{} {text}", code.unwrap_or(0)))),
+        Event::Refused { .. } => seen.refused.push(t),
+        Event::Close { code, why, text, .. } => client.closed(t, code, why, &text, seen),
+        _ => {}
+    }
+    Ok(())
+}
+
+impl Client {
+    fn closed(&mut self, at: u64, code: u16, why: Why, text: &str, seen: &mut Seen) {
+        seen.answers.extend(self.waiting.drain().map(|(_, sent)| Answer { sent, at, what: What::Unknown }));
+        seen.joined -= u64::from(std::mem::take(&mut self.joined));
+        if why != Why::Asked {
+            self.away_since.get_or_insert(at);
+            seen.closes.push(Close { at, code, text: text.to_owned(), quiet: self.sent.is_empty() });
+        }
+    }
+}
+
+impl Seen {
+    /// How often each close code was seen.
+    pub(super) fn close_codes(&self) -> BTreeMap<u16, u64> {
+        let mut codes = BTreeMap::new();
+        self.closes.iter().for_each(|close| *codes.entry(close.code).or_default() += 1);
+        codes
+    }
+
+    /// Tries that ended like this.
+    pub(super) fn count(&self, what: What) -> u64 {
+        self.answers.iter().filter(|answer| answer.what == what).count() as u64
+    }
+
+    /// When a client first saw that something is wrong, at or after `from`.
+    pub(super) fn first_sign(&self, from: u64) -> Option<u64> {
+        let failed = self.answers.iter().filter(|answer| answer.what != What::Receipt).map(|answer| answer.at);
+        let closed = self.closes.iter().map(|close| close.at);
+        let errors = self.errors.iter().map(|(at, _)| *at);
+        failed.chain(closed).chain(errors).chain(self.refused.iter().copied()).filter(|at| *at >= from).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn of(lines: &[&str]) -> Seen {
+        let (mut clients, mut seen) = (HashMap::new(), Seen::default());
+        lines.iter().for_each(|line| take(line.as_bytes(), &mut clients, &mut seen).unwrap());
+        seen
+    }
+
+    #[test]
+    fn a_cut_session_and_its_return() {
+        let seen = of(&[
+            r#"{"t":60,"e":"end"}"#,
+            r#"{"e":"connected","t":2,"c":0,"s":1,"user":"x"}"#,
+            r#"{"e":"joined","t":3,"c":0,"s":1,"room":"load-0","position":"0-1-00000000"}"#,
+            r#"{"e":"send","t":10,"c":0,"s":1,"n":0,"try":1,"room":"load-0","key":"k","size":9}"#,
+            r#"{"e":"message","t":11,"c":0}"#,
+            r#"{"e":"receipt","t":12,"c":0,"s":1,"n":0,"try":1,"id":"0-2-00000000","ts":1}"#,
+            r#"{"e":"send","t":20,"c":0,"s":1,"n":1,"try":1,"room":"load-0","key":"k","size":9}"#,
+            r#"{"e":"close","t":25,"c":0,"s":1,"code":1006,"why":"cut","text":"\"x\"","last":"0-2-00000000"}"#,
+            r#"{"e":"refused","t":30,"c":0,"s":2,"status":503,"why":"starting"}"#,
+            r#"{"e":"connected","t":40,"c":0,"s":2}"#,
+            r#"{"e":"joined","t":45,"c":0,"s":2,"room":"load-0","recovered":true,"count":0}"#,
+            r#"{"e":"send","t":46,"c":0,"s":2,"n":1,"try":2,"room":"load-0","key":"k","size":9}"#,
+            r#"{"e":"receipt","t":50,"c":0,"s":2,"n":1,"try":2,"id":"0-3-00000000","ts":1}"#,
+        ]);
+        assert_eq!((seen.sends, seen.reconnects, seen.recovered, seen.gaps), (2, 1, 1, 0));
+        assert_eq!((seen.joined, seen.messages, seen.refused.len()), (1, 1, 1));
+        assert_eq!(seen.absences, [(25, 45)]);
+        assert_eq!(seen.close_codes(), BTreeMap::from([(1006, 1)]));
+        let answers: Vec<_> = seen.answers.iter().map(|answer| (answer.sent, answer.at, answer.what)).collect();
+        assert_eq!(answers, [(10, 12, What::Receipt), (20, 25, What::Unknown), (46, 50, What::Receipt)]);
+        assert_eq!((seen.first_sign(0), seen.first_sign(26)), (Some(25), Some(30)));
+    }
+
+    #[test]
+    fn an_orderly_end_is_no_close_and_a_quiet_client_is_known() {
+        let seen = of(&[
+            r#"{"e":"joined","t":3,"c":0,"s":1,"room":"a"}"#,
+            r#"{"e":"joined","t":3,"c":1,"s":1,"room":"a"}"#,
+            r#"{"e":"send","t":4,"c":1,"s":1,"n":0,"try":1,"room":"a","key":null,"size":9}"#,
+            r#"{"e":"failed","t":5,"c":1,"s":1,"n":0,"try":1,"code":503,"outcome":"refused","soft":false,"why":"x"}"#,
+            r#"{"e":"close","t":6,"c":1,"s":1,"code":4004,"why":"server","last":null}"#,
+            r#"{"e":"close","t":7,"c":0,"s":1,"code":1000,"why":"asked","last":null}"#,
+        ]);
+        assert_eq!((seen.joined, seen.closes.len(), seen.closes[0].quiet), (0, 1, false));
+        assert_eq!(seen.count(What::Refused), 1);
+    }
+
+    #[test]
+    fn half_a_line_waits_for_its_other_half() {
+        let mut file = tempfile();
+        let mut histories = Histories::new([file.1.clone()]);
+        write!(file.0, "{{\"e\":\"connected\",\"t\":1,\"c\":0,\"s\":2}}\n{{\"e\":\"conn").unwrap();
+        histories.read().unwrap();
+        assert_eq!(histories.seen.reconnects, 1);
+        writeln!(file.0, "ected\",\"t\":1,\"c\":0,\"s\":3}}").unwrap();
+        histories.read().unwrap();
+        assert_eq!(histories.seen.reconnects, 2);
+        std::fs::remove_file(&file.1).unwrap();
+    }
+
+    fn tempfile() -> (File, PathBuf) {
+        let path = std::env::temp_dir().join(format!("klatsch-history-{}", std::process::id()));
+        (File::create(&path).unwrap(), path)
+    }
+}

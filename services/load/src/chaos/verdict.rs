@@ -1,0 +1,83 @@
+//! What `verify` says of a round's histories and of the topic.
+
+use std::{
+    env,
+    fs::File,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde::Deserialize;
+
+use super::{crowd, row::Row, scene::Site};
+
+/// The records that a witness read before they were taken away.
+pub(super) const BEFORE: &str = "before.jsonl";
+/// `verify`'s words.
+const STORY: &str = "verify.txt";
+
+#[derive(Deserialize)]
+struct Verdict {
+    violations: u64,
+    whole: bool,
+    statistics: Statistics,
+    stories: Vec<Story>,
+}
+
+#[derive(Deserialize)]
+struct Statistics {
+    trimmed: u64,
+}
+
+#[derive(Deserialize)]
+struct Story {
+    rule: String,
+    what: String,
+}
+
+/// Verifies the histories of `crowds` processes; broken promises go into the row.
+///
+/// # Errors
+/// It could not be verified.
+pub(super) fn pass(site: &Site, dir: &Path, crowds: usize, late_answers: bool, row: &mut Row) -> Result<(), String> {
+    let mut args = vec!["verify".to_owned(), "--kafka".to_owned(), site.parts.boot.clone()];
+    for (name, value) in site.scripts.kafka_properties() {
+        args.extend(["--kafka-property".to_owned(), format!("{name}={value}")]);
+    }
+    for file in (0..crowds).map(|n| crowd::history(dir, n)) {
+        args.extend(["--history".to_owned(), file.display().to_string()]);
+    }
+    if late_answers {
+        args.push("--late-answers".to_owned());
+    }
+    if dir.join(BEFORE).exists() {
+        args.extend(["--dump".to_owned(), dir.join(BEFORE).display().to_string()]);
+    }
+    let json = verify(&[&args[..], &["--json".to_owned()]].concat(), Stdio::piped())?;
+    let verdict: Verdict = serde_json::from_slice(&json).map_err(|error| format!("verify: {error}"))?;
+    row.violations = verdict.violations;
+    if verdict.violations > 0 {
+        let out = File::create(dir.join(STORY)).map_err(|error| format!("{STORY}: {error}"))?;
+        verify(&args, out.into())?;
+        row.misses.extend(verdict.stories.iter().map(|Story { rule, what }| format!("{rule} broke: {what}")));
+    }
+    if !verdict.whole {
+        row.misses.push("a history stops in the middle".to_owned());
+    }
+    if verdict.statistics.trimmed > 0 {
+        let trimmed = verdict.statistics.trimmed;
+        row.misses.push(format!("{trimmed} receipts and messages are of records that nobody has read"));
+    }
+    Ok(())
+}
+
+/// Exit code 1 is a verdict, too.
+fn verify(args: &[String], out: Stdio) -> Result<Vec<u8>, String> {
+    let this = env::current_exe().map_err(|error| error.to_string())?;
+    let run = Command::new(this).args(args).stdin(Stdio::null()).stdout(out).stderr(Stdio::piped()).output();
+    let output = run.map_err(|error| format!("verify: {error}"))?;
+    match output.status.code() {
+        Some(0 | 1) => Ok(output.stdout),
+        _ => Err(format!("verify: {}", String::from_utf8_lossy(&output.stderr).trim())),
+    }
+}
