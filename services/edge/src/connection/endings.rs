@@ -106,10 +106,15 @@ impl Connection {
 
     /// Ends a connection that only waited for its SENDs, once the last has met its outcome.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
-        let Phase::Settling { ending, receipt, until } = &mut self.phase else { return };
-        if self.sends.in_flight() > 0 && *until > cx.now {
-            return;
+        let Phase::Settling { until, .. } = &self.phase else { return };
+        if self.sends.in_flight() > 0 {
+            if *until > cx.now {
+                return;
+            }
+            // This may come before the timer that gives them up: DISCONNECT's RECEIPT must not stand for them.
+            self.give_up_on_sends(cx);
         }
+        let Phase::Settling { ending, receipt, .. } = &mut self.phase else { return };
         let (ending, receipt) = (*ending, receipt.take());
         self.leave_all(cx);
         if let Some(receipt) = receipt {
