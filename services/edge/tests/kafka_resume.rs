@@ -34,15 +34,15 @@ fn send(wire: &mut Wire, number: u32) {
     let plain = message("SEND", &[("destination", "/topic/busy"), ("receipt", "r")], &body);
     let headers = [("destination", "/topic/busy"), ("x-idempotency-key", &body), ("receipt", "r")];
     let keyed = message("SEND", &headers, &body);
-    match (number % 3, number % 10) {
+    match (number % 3, receipts(number)) {
         (0, _) => wire.raw(&plain),
-        (_, 0) => wire.raw(&[&keyed[..], &keyed].concat()),
+        (_, 2) => wire.raw(&[&keyed[..], &keyed].concat()),
         _ => wire.raw(&keyed),
     }
 }
 
 fn receipts(number: u32) -> u32 {
-    if number % 3 > 0 && number % 10 == 0 { 2 } else { 1 }
+    if matches!((number % 3, number % 10), (1.., 0)) { 2 } else { 1 }
 }
 
 #[test]

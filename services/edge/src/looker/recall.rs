@@ -4,26 +4,25 @@
 //! What is shown must not depend on who looks: the scan begins early enough to know every repeat as those edges know it
 //! that have read the log all along ([`crate::repeats`]).
 
-use std::{collections::HashMap, time::Instant};
+use std::time::Instant;
 
 use chat_proto::MessageId;
 
-use super::{Looking, Past, Recalled, Want, rooms::Rooms};
+use super::{Looking, Past, Recalled, Want, reading::Reading, rooms::Rooms};
 use crate::{
-    follower::records::{belongs, is_repeat},
-    log::{Budget, Log, LogError, ReadRecord, ScanEnd},
+    log::{Budget, Log, LogError, ScanEnd},
     message::Begin,
     metrics::Scanned as Counted,
-    repeats::{Repeats, SPAN, WINDOW},
+    repeats::{SPAN, WINDOW},
 };
 
-const WINDOW_MS: i64 = WINDOW.as_millis() as i64;
+pub(super) const WINDOW_MS: i64 = WINDOW.as_millis() as i64;
 /// Tokens that are tried in turn as the oldest one that can be served.
 const TRIES: usize = 4;
 
 /// Where a subscription begins, as far as that is known before everything is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Start {
+pub(super) enum Start {
     /// At this offset, once the record before it is seen to be the one that is meant.
     Behind(MessageId),
     /// At this offset.
@@ -99,7 +98,7 @@ impl<L: Log> Look<'_, L> {
                 _ => rooms.want(&want.room, from, usize::MAX),
             }
         }
-        let mut reading = Reading::new(self, from, &starts, rooms);
+        let mut reading = Reading::new((self.low, from, self.end), self.looking.partitions, &starts, rooms);
         let budget = self.left();
         let (metrics, mut count) = (&self.looking.metrics.delivery, 0);
         let end = self.log.scan(self.partition, from..self.end, budget, &mut |record| {
@@ -110,7 +109,7 @@ impl<L: Log> Look<'_, L> {
         if end == ScanEnd::Incomplete {
             return Ok((without_the_oldest(&starts), Counted::OverBudget));
         }
-        Ok((reading.finish(self, wants, &starts), Counted::Complete))
+        Ok((reading.finish(wants, &starts), Counted::Complete))
     }
 
     fn left(&self) -> Budget {
@@ -226,99 +225,3 @@ fn without_the_oldest(starts: &[Start]) -> Past {
 
 /// What a record is taken to have, in octets, when nothing is known of them.
 const USUAL_RECORD: usize = 400;
-
-/// The scan under way.
-struct Reading {
-    partitions: i32,
-    end: i64,
-    repeats: Repeats,
-    rooms: Rooms,
-    /// Tokens by offset, and whether their records are there.
-    tokens: HashMap<i64, Vec<(u32, bool)>>,
-    /// Moments, and the first record of each.
-    moments: Vec<(i64, Option<i64>)>,
-    /// Append time of the first record read; everything is read before it when it is the log's first.
-    first_ms: Option<i64>,
-    /// From this offset on it is certain what is a repeat.
-    certain_from: Option<i64>,
-    last: Option<(i64, u32)>,
-}
-
-impl Reading {
-    fn new<L>(look: &Look<'_, L>, from: i64, starts: &[Start], rooms: Rooms) -> Self {
-        let mut tokens: HashMap<i64, Vec<(u32, bool)>> = HashMap::new();
-        let mut moments = Vec::new();
-        for start in starts {
-            match start {
-                Start::Behind(id) => tokens.entry(id.offset).or_default().push((id.check, false)),
-                Start::Since(ms) => moments.push((*ms, None)),
-                _ => {}
-            }
-        }
-        Self {
-            partitions: look.looking.partitions,
-            end: look.end,
-            repeats: Repeats::default(),
-            rooms,
-            tokens,
-            moments,
-            first_ms: None,
-            certain_from: (from == look.low).then_some(from),
-            last: None,
-        }
-    }
-
-    fn read(&mut self, record: &ReadRecord<'_>) {
-        if let Some(tokens) = self.tokens.get_mut(&record.offset) {
-            let check = MessageId::check_of(record.value);
-            tokens.iter_mut().for_each(|(wanted, there)| *there = *wanted == check);
-        }
-        for (ms, begin) in self.moments.iter_mut().filter(|(_, begin)| begin.is_none()) {
-            *begin = (record.timestamp_ms >= *ms).then_some(record.offset);
-        }
-        let first_ms = *self.first_ms.get_or_insert(record.timestamp_ms);
-        if record.timestamp_ms - first_ms > WINDOW_MS {
-            self.certain_from.get_or_insert(record.offset);
-        }
-        if record.offset + 1 == self.end {
-            self.last = Some((record.offset, MessageId::check_of(record.value)));
-        }
-        if belongs(record, self.partitions).is_err() {
-            return;
-        }
-        let peek = chat_proto::peek(record.value);
-        if !is_repeat(&mut self.repeats, peek.as_ref(), record) {
-            self.rooms.keep(record);
-        }
-    }
-
-    fn finish<L>(self, look: &Look<'_, L>, wants: &[Want], starts: &[Start]) -> Past {
-        let (end, low) = (look.end, look.low);
-        let rooms = self.rooms.finish();
-        let begin_of = |start: &Start| match start {
-            Start::Behind(id) => {
-                let there = self.tokens.get(&id.offset).is_some_and(|known| known.contains(&(id.check, true)));
-                there.then_some(id.offset + 1)
-            }
-            Start::At(begin) => Some(*begin),
-            // Of what came before the log's first record nobody knows how old it was.
-            Start::Since(ms) => {
-                let begin = self.moments.iter().find(|(moment, _)| moment == ms)?.1.unwrap_or(end);
-                (begin > low || low == 0).then_some(begin)
-            }
-            Start::Anywhere | Start::Nowhere => None,
-        };
-        let recalled = wants.iter().zip(starts).map(|(want, start)| {
-            let Some((messages, whole_from)) = rooms.get(&want.room) else { return Recalled::No };
-            if *start == Start::Anywhere {
-                let begin = self.certain_from.unwrap_or(end).max(*whole_from);
-                return Recalled::All { begin, end, messages: messages.clone() };
-            }
-            match begin_of(start) {
-                Some(begin) if *whole_from <= begin => Recalled::All { begin, end, messages: messages.clone() },
-                _ => Recalled::No,
-            }
-        });
-        Past { recalled: recalled.collect(), last: self.last }
-    }
-}

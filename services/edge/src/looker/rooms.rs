@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use super::{Allowance, Scanned, Share};
+use super::scanned::{Allowance, Scanned, Share};
 use crate::{log::ReadRecord, message::Message};
 use chat_proto::MessageId;
 
