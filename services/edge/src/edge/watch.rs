@@ -103,7 +103,12 @@ fn keeps_up(behind: i64, stands: bool) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+    use crate::{
+        config::Command,
+        log::{NewRecord, Ticket},
+    };
 
     #[test]
     fn p9_readiness_follows_progress() {
@@ -111,5 +116,57 @@ mod tests {
         assert_eq!(keeps_up(500, false), Ok(()), "a burst");
         assert!(keeps_up(500, true).is_err());
         assert!(keeps_up(FAR_BEHIND, false).is_err());
+    }
+
+    /// A reader that really stands still: an edge around a log whose reader is told nothing for a while.
+    #[test]
+    fn p9_a_reader_that_stands_still_makes_the_edge_unready() {
+        let log = MemoryLog::new(2, 1000, Arc::new(NoReports));
+        let args =
+            ["klatsch-edge", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--partitions", "2", "--log-memory"];
+        let Ok(Command::Run(config)) = Config::load(args.map(Into::into), []) else { panic!("no configuration") };
+        let (edge, _polls) = start::prepare(*config, Shutdown::new()).unwrap();
+        edge.start_follower(&log).unwrap();
+        let tail = || edge.readiness.ready(Instant::now()).into_iter().find(|(check, _)| *check == Check::Tail);
+        let eventually = |what: &str, done: &dyn Fn() -> bool| {
+            let began = Instant::now();
+            while !done() {
+                assert!(began.elapsed() < Duration::from_secs(20), "not in time: {what}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        let publish = |n: usize| {
+            for _ in 0..n {
+                let record = NewRecord { partition: 1, room: "room".into(), value: "value".into() };
+                log.publish(record, Ticket::default()).unwrap();
+            }
+        };
+        let is_read = || log.lags().iter().all(|(_, lag)| *lag == 0);
+        eventually("caught up", &|| tail().is_none());
+        edge.readiness.set(Check::Topic, Ok(()));
+        edge.readiness.set(Check::Producer, Ok(()));
+        edge.readiness.set(Check::Log, Ok(()));
+        eventually("started", &|| edge.readiness.ready(Instant::now()).is_empty() && edge.readiness.started());
+
+        let mut before = 0;
+        publish(3);
+        eventually("read", &is_read);
+        edge.update_gauges(&log, &mut before);
+        assert_eq!(tail(), None, "it keeps up");
+        log.hold_reading(true);
+        publish(5);
+        edge.update_gauges(&log, &mut before);
+        let (_, why) = tail().expect("unready");
+        assert_eq!(why, "5 records behind the end of a partition, and none is read");
+        log.hold_reading(false);
+        eventually("read", &is_read);
+        edge.update_gauges(&log, &mut before);
+        assert_eq!(tail(), None, "ready again by itself");
+        edge.server.stop();
+    }
+
+    struct NoReports;
+    impl Reports for NoReports {
+        fn settled(&self, _: Ticket, _: crate::log::Outcome) {}
     }
 }

@@ -6,24 +6,43 @@
 use std::{
     collections::VecDeque,
     ops::Range,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{Budget, Health, Log, LogError, NewRecord, Outcome, ReadRecord, Reason, Reports, ScanEnd, Start, Ticket};
 
 mod feed;
+mod partition;
 
 pub use feed::MemoryFeed;
+use partition::{Kept, Partition};
 
 /// A log in memory. Clones share it, so several edges of one test can read and write the same log.
 #[derive(Clone)]
 pub struct MemoryLog {
     shared: Arc<Shared>,
     reports: Arc<dyn Reports>,
+    reader: Arc<Reader>,
+}
+
+/// What the log knows of its last reader.
+#[derive(Default)]
+struct Reader {
+    /// The offset that it reads next, for each partition.
+    next: Mutex<Vec<i64>>,
+    held: AtomicBool,
+}
+
+impl Reader {
+    fn next(&self) -> MutexGuard<'_, Vec<i64>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What the log does with one record, instead of storing and acknowledging it.
@@ -65,47 +84,6 @@ struct Pending {
     since: Instant,
 }
 
-#[derive(Default)]
-struct Partition {
-    /// Offset of the first record kept.
-    low: i64,
-    records: VecDeque<Kept>,
-}
-
-#[derive(Clone)]
-struct Kept {
-    room: Bytes,
-    value: Bytes,
-    timestamp_ms: i64,
-}
-
-impl Partition {
-    fn high(&self) -> i64 {
-        self.low + self.records.len() as i64
-    }
-
-    fn get(&self, offset: i64) -> Option<&Kept> {
-        usize::try_from(offset - self.low).ok().and_then(|i| self.records.get(i))
-    }
-
-    /// The first offset appended at most `age` before the record at `offset`; the first of all when there is none.
-    fn before(&self, offset: i64, age: Duration) -> i64 {
-        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        self.get(offset).map_or(self.low, |record| self.offset_at(record.timestamp_ms.saturating_sub(age)))
-    }
-
-    /// The first offset appended at `ms` or later; the end when there is none.
-    fn offset_at(&self, ms: i64) -> i64 {
-        self.low + self.records.partition_point(|record| record.timestamp_ms < ms) as i64
-    }
-}
-
-impl Kept {
-    fn read(&self, partition: i32, offset: i64) -> ReadRecord<'_> {
-        ReadRecord { partition, offset, timestamp_ms: self.timestamp_ms, room: &self.room, value: &self.value }
-    }
-}
-
 fn index(partition: i32) -> usize {
     usize::try_from(partition).unwrap_or(usize::MAX)
 }
@@ -116,14 +94,14 @@ impl MemoryLog {
     pub fn new(partitions: i32, capacity: usize, reports: Arc<dyn Reports>) -> Self {
         let state = State { capacity, ..State::default() };
         let shared = Shared { state: Mutex::new(state), news: Notify::new(), settled: Condvar::new() };
-        let log = Self { shared: Arc::new(shared), reports };
+        let log = Self { shared: Arc::new(shared), reports, reader: Arc::default() };
         log.grow(partitions);
         log
     }
 
     /// The same log for another edge: its records are reported to `reports`.
     pub fn for_edge(&self, reports: Arc<dyn Reports>) -> Self {
-        Self { shared: Arc::clone(&self.shared), reports }
+        Self { shared: Arc::clone(&self.shared), reports, reader: Arc::default() }
     }
 
     /// Adds partitions until there are `partitions`.
@@ -170,6 +148,12 @@ impl MemoryLog {
     /// Treats the next record that is not yet settled, and has no answer yet, as `answer` says.
     pub fn answer_next(&self, answer: Answer) {
         self.shared.lock().answers.push_back(answer);
+    }
+
+    /// Whether this log's reader is told nothing from now on, however much there is: it stands still.
+    pub fn hold_reading(&self, held: bool) {
+        self.reader.held.store(held, Relaxed);
+        self.shared.news.notify_waiters();
     }
 
     /// What [`Health::connected`] says from now on. Publishing goes on either way.
@@ -275,7 +259,7 @@ impl Log for MemoryLog {
     }
 
     fn feed(&self, start: Start) -> Result<MemoryFeed, LogError> {
-        Ok(MemoryFeed::new(Arc::clone(&self.shared), start))
+        Ok(MemoryFeed::new(Arc::clone(&self.shared), Arc::clone(&self.reader), start))
     }
 
     fn retained(&self, partition: i32, _: Duration) -> Result<Range<i64>, LogError> {
@@ -328,6 +312,13 @@ impl Log for MemoryLog {
         drop(state);
         self.shared.deliver();
         left
+    }
+
+    fn lags(&self) -> Vec<(i32, i64)> {
+        let next = self.reader.next();
+        let state = self.shared.lock();
+        let lags = (0..).zip(state.partitions.iter().zip(&*next));
+        lags.map(|(partition, (p, next))| (partition, (p.high() - next).max(0))).collect()
     }
 
     fn health(&self) -> Health {

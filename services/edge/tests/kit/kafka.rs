@@ -115,6 +115,14 @@ impl Kafka {
         self.run(&["edge-acls", topic, "klatsch-edge-"]).unwrap_or_else(|why| panic!("{why}"));
     }
 
+    /// `--add`s or `--remove`s user `edge`'s right to an operation on a topic of a secure cluster.
+    #[track_caller]
+    pub fn acl(&self, what: &str, operation: &str, topic: &str) {
+        let args = ["tool", "acls", what, "--allow-principal", "User:edge", "--operation", operation, "--topic", topic];
+        let force: &[&str] = if what == "--remove" { &["--force"] } else { &[] };
+        self.run(&[&args, force].concat()).unwrap_or_else(|why| panic!("{why}"));
+    }
+
     /// Gives a user of a secure cluster another password; connections that stand go on.
     #[track_caller]
     pub fn set_password(&self, user: &str, password: &str) {

@@ -172,6 +172,18 @@ impl Wire {
         }
     }
 
+    /// The text of the ERROR that ends the session, if it has come; MESSAGE frames before it are passed over.
+    #[track_caller]
+    pub fn ended(&mut self) -> Option<String> {
+        match self.next_within(Duration::from_millis(50))? {
+            Incoming::Text(octets) => {
+                let text = String::from_utf8(octets).unwrap();
+                text.starts_with("ERROR\n").then_some(text)
+            }
+            _ => None,
+        }
+    }
+
     /// The next STOMP frame; heart-beats and WebSocket's own frames are passed over.
     #[track_caller]
     pub fn frame(&mut self) -> Frame {

@@ -17,6 +17,9 @@ use rdkafka::{
 
 use super::super::Reports;
 
+/// How long a refusal for want of permission makes an edge unready: without SENDs nobody could tell when it is over.
+const REFUSAL: Duration = Duration::from_secs(30);
+
 /// Locks; a panic elsewhere does not make the data worse.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,6 +58,9 @@ pub(super) struct State {
     pub(super) fatal: AtomicBool,
     /// Set as long as `faults.reading` may be: spares the lock for each record.
     pub(super) reading_faulty: AtomicBool,
+    /// The same for `faults.authorization`.
+    pub(super) write_refused: AtomicBool,
+    write_refused_at: Mutex<Option<Instant>>,
     faults: Mutex<Faults>,
     last_error: Mutex<Option<String>>,
     warned: Mutex<Option<Instant>>,
@@ -70,6 +76,7 @@ struct Faults {
     topic: Option<String>,
     reading: Option<String>,
     writing: Option<String>,
+    authorization: Option<String>,
     /// No fault of itself: what is used is what was used before.
     renewal: Option<String>,
 }
@@ -81,6 +88,7 @@ impl Faults {
             Fault::Topic => &mut self.topic,
             Fault::Reading => &mut self.reading,
             Fault::Writing => &mut self.writing,
+            Fault::Authorization => &mut self.authorization,
             Fault::Renewal => &mut self.renewal,
         }
     }
@@ -92,6 +100,8 @@ pub(super) enum Fault {
     Topic,
     Reading,
     Writing,
+    /// The topic may not be written to.
+    Authorization,
     /// Renewed properties are not used.
     Renewal,
 }
@@ -162,12 +172,34 @@ impl State {
     }
 
     pub(super) fn fault(&self) -> Option<String> {
-        let Faults { authentication, topic, reading, writing, renewal } = &*lock(&self.faults);
-        let fault = [authentication, topic, writing, reading].into_iter().flatten().next()?;
+        let Faults { authentication, topic, reading, writing, authorization, renewal } = &*lock(&self.faults);
+        let fault = [authentication, topic, authorization, writing, reading].into_iter().flatten().next()?;
         // The old credentials may do for long; why they were not exchanged matters once they do not.
         let more =
             renewal.as_ref().map_or_else(String::new, |why| format!("; the renewed properties are not used: {why}"));
         Some(format!("{fault}{more}"))
+    }
+
+    /// A broker has refused a record for want of permission.
+    pub(super) fn refuse_write(&self) {
+        *lock(&self.write_refused_at) = Some(Instant::now());
+        self.write_refused.store(true, Relaxed);
+        self.set_fault(Fault::Authorization, Some("the edge may not write to the topic".into()));
+    }
+
+    /// A broker has taken a record.
+    pub(super) fn took_write(&self) {
+        if self.write_refused.swap(false, Relaxed) {
+            self.set_fault(Fault::Authorization, None);
+        }
+    }
+
+    /// Nobody has tried for long: the next one finds out.
+    pub(super) fn forget_write_refusal(&self) {
+        let old = lock(&self.write_refused_at).is_some_and(|at| at.elapsed() > REFUSAL);
+        if old && self.write_refused.load(Relaxed) {
+            self.took_write();
+        }
     }
 
     pub(super) fn has_fault(&self, at: Fault) -> bool {

@@ -118,6 +118,7 @@ impl ProducerContext for Delivery {
         let outcome = match result {
             Ok(message) => {
                 self.shared.state.connected.store(true, Ordering::Relaxed);
+                self.shared.state.took_write();
                 match message.timestamp().to_millis() {
                     Some(timestamp_ms) if message.offset() >= 0 && !self.shared.unplaced => {
                         Outcome::Stored { partition: message.partition(), offset: message.offset(), timestamp_ms }
@@ -128,6 +129,9 @@ impl ProducerContext for Delivery {
             Err((error, _)) => {
                 let outcome = outcome_of(error.rdkafka_error_code());
                 tracing::debug!(%error, ?outcome, "a record was not acknowledged");
+                if outcome == Outcome::Refused(Reason::NotAuthorized) {
+                    self.shared.state.refuse_write();
+                }
                 outcome
             }
         };

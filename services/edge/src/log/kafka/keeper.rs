@@ -17,7 +17,7 @@ use super::{
     super::Reports,
     context::{Alarm, Fault, State, lock},
     marks::{self, Place},
-    observer::{ANSWER, Observer, number},
+    observer::{ANSWER, Found, Observer, number},
     producer::Producer,
     reader::{FeedShared, News},
     renewal::Renewal,
@@ -71,6 +71,7 @@ impl Keeper {
                     Err(error) => tracing::warn!(%error, "cannot replace the producer yet"),
                 }
             }
+            self.state.forget_write_refusal();
             self.renew();
             self.feeds().iter().for_each(|feed| feed.close_retired());
             self.observer.serve();
@@ -135,6 +136,7 @@ impl Keeper {
                 continue;
             };
             lows[partition] = Some(low);
+            places[partition].ends_at(high);
             // Below the low watermark a reader that lags may still hold what it fetched before; only a partition
             // that stopped has lost it.
             if seen > high || (stopped.missing > 0 && seen < low) {
@@ -161,6 +163,17 @@ impl Keeper {
             }
         }
         stopped.found(found);
+        if self.state.reading_faulty.load(Relaxed) && self.may_read(&places) {
+            self.state.set_fault(Fault::Reading, None);
+        }
+    }
+
+    /// Whether every partition hands over what lies at the reader's place: the reader itself says nothing while nothing
+    /// new is there.
+    fn may_read(&self, places: &[Place]) -> bool {
+        let next: Vec<_> = places.iter().map(|place| Some(place.next())).collect();
+        let found = self.observer.first_at(&next, ANSWER, |_| ());
+        found.is_ok_and(|found| found.iter().all(|found| *found != Found::Nothing))
     }
 }
 

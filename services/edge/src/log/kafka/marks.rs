@@ -28,6 +28,8 @@ pub(super) struct Mark {
 #[derive(Debug)]
 pub(super) struct Place {
     next: AtomicI64,
+    /// One past the last offset, when the partition was last asked.
+    high: AtomicI64,
     /// The next record is to be marked.
     wanted: AtomicBool,
     marks: Mutex<Marks>,
@@ -42,18 +44,34 @@ struct Marks {
 
 impl Place {
     pub(super) fn new(next: i64) -> Self {
-        Self { next: AtomicI64::new(next), wanted: AtomicBool::new(true), marks: Mutex::default() }
+        Self {
+            next: AtomicI64::new(next),
+            high: AtomicI64::new(next),
+            wanted: AtomicBool::new(true),
+            marks: Mutex::default(),
+        }
     }
 
     /// The same, for a longer list of places.
     pub(super) fn copy(&self) -> Self {
-        let (next, wanted) = (AtomicI64::new(self.next()), AtomicBool::new(self.wanted.load(Relaxed)));
-        Self { next, wanted, marks: Mutex::new(self.marks()) }
+        let (next, high) = (AtomicI64::new(self.next()), AtomicI64::new(self.high()));
+        let wanted = AtomicBool::new(self.wanted.load(Relaxed));
+        Self { next, high, wanted, marks: Mutex::new(self.marks()) }
     }
 
     /// The offset that the next record will have at least.
     pub(super) fn next(&self) -> i64 {
         self.next.load(Relaxed)
+    }
+
+    /// One past the last offset that is known of.
+    pub(super) fn high(&self) -> i64 {
+        self.high.load(Relaxed).max(self.next())
+    }
+
+    /// The partition has been asked.
+    pub(super) fn ends_at(&self, high: i64) {
+        self.high.store(high, Relaxed);
     }
 
     /// A record has been read.

@@ -74,9 +74,9 @@ impl FeedShared {
         Arc::clone(&lock(&self.places))
     }
 
-    /// For each partition the offset that the next record will have at least.
-    pub(super) fn positions(&self) -> Vec<i64> {
-        self.places().iter().map(Place::next).collect()
+    /// For each partition the offset that the next record will have at least, and one past the last that is known of.
+    pub(super) fn positions(&self) -> Vec<(i64, i64)> {
+        self.places().iter().map(|place| (place.next(), place.high())).collect()
     }
 
     /// Reads on with another consumer, from where the one before stood.

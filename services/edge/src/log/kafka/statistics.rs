@@ -38,8 +38,9 @@ pub struct PartitionStatistics {
 }
 
 impl KafkaStatistics {
-    /// `positions` are the follower's own, and newer than what librdkafka measured.
-    pub(super) fn parse(raw: &RawStatistics, topic: &str, positions: &[i64]) -> Self {
+    /// `positions` are the follower's own, newer than what librdkafka measured, each with the end as it was last asked:
+    /// a reader that stands still hears of no end.
+    pub(super) fn parse(raw: &RawStatistics, topic: &str, positions: &[(i64, i64)]) -> Self {
         let mut result = Self::default();
         if let Ok(producer) = serde_json::from_slice::<Statistics>(&raw.producer) {
             (result.queued_records, result.queued_bytes) = (producer.msg_cnt, producer.msg_size);
@@ -53,8 +54,9 @@ impl KafkaStatistics {
         }
         let feed = serde_json::from_slice::<Statistics>(&raw.feed).ok();
         let known = feed.as_ref().and_then(|feed| feed.topics.get(topic));
-        for (partition, &position) in (0_i32..).zip(positions) {
-            let high = known.and_then(|t| t.partitions.get(&partition)).map_or(position, |p| p.hi_offset.max(position));
+        for (partition, &(position, end)) in (0_i32..).zip(positions) {
+            let told = known.and_then(|t| t.partitions.get(&partition)).map_or(position, |p| p.hi_offset);
+            let high = told.max(end).max(position);
             result.partitions.push(PartitionStatistics { partition, high, position, lag: high - position });
         }
         result

@@ -1,15 +1,16 @@
 //! Reading a [`MemoryLog`](super::MemoryLog).
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use super::{
     super::{Feed, FeedEvent, LogError, Start},
-    Kept, Partition, Shared,
+    Kept, Partition, Reader, Shared,
 };
 
 /// A reader of a [`MemoryLog`](super::MemoryLog).
 pub struct MemoryFeed {
     shared: Arc<Shared>,
+    reader: Arc<Reader>,
     announced: usize,
     cursors: Vec<Cursor>,
     /// The partition that is looked at first, so that a busy one does not starve the others.
@@ -65,9 +66,10 @@ impl Cursor {
 }
 
 impl MemoryFeed {
-    pub(super) fn new(shared: Arc<Shared>, start: Start) -> Self {
-        let cursors = shared.lock().partitions.iter().map(|p| Cursor::new(p, start)).collect();
-        Self { shared, announced: 0, cursors, turn: 0 }
+    pub(super) fn new(shared: Arc<Shared>, reader: Arc<Reader>, start: Start) -> Self {
+        let cursors: Vec<_> = shared.lock().partitions.iter().map(|p| Cursor::new(p, start)).collect();
+        *reader.next() = cursors.iter().map(|cursor| cursor.next).collect();
+        Self { shared, reader, announced: 0, cursors, turn: 0 }
     }
 
     /// Hands over one event if there is one.
@@ -84,16 +86,23 @@ impl MemoryFeed {
     }
 
     fn look(&mut self) -> Option<(i32, Found)> {
+        if self.reader.held.load(Relaxed) {
+            return None;
+        }
         let state = self.shared.lock();
         let n = state.partitions.len();
         if n > self.announced {
             self.announced = n;
             self.cursors.resize_with(n, || Cursor { next: 0, end_told: false, prelude: None });
+            self.reader.next().resize(n, 0);
             return Some((0, Found::Partitions(i32::try_from(n).unwrap_or(i32::MAX))));
         }
         for p in (self.turn..n).chain(0..self.turn) {
             if let Some(found) = self.cursors[p].look(&state.partitions[p]) {
                 self.turn = (p + 1) % n;
+                if let Some(next) = self.reader.next().get_mut(p) {
+                    *next = self.cursors[p].next;
+                }
                 return Some((i32::try_from(p).unwrap_or(i32::MAX), found));
             }
         }
