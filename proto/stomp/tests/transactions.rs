@@ -119,14 +119,14 @@ fn t07_begins_receipt_comes_at_once_a_sends_with_the_commit() {
     assert!(raw(&mut session).is_empty(), "both are the owner's to answer, when all are stored");
 }
 
-/// T08's share here: the owner gets every destination and refuses a second room.
+/// T08's share here: the owner gets everything at COMMIT, and refuses a second room at its SEND.
 #[test]
 fn t08_a_deferred_send_keeps_everything_it_said() {
     let mut session = open(Version::V1_2);
     let frame =
         "SEND\ndestination:/b\ncontent-type:text/x\nx:1\\c\nx-idempotency-key:k\ntransaction:1\nsender:eve\n\na";
     let frames =
-        format!("BEGIN\ntransaction:1\n\n\0{frame}\0SEND\ndestination:/a\ntransaction:1\ncontent-length:2\n\n\0\0\0");
+        format!("BEGIN\ntransaction:1\n\n\0{frame}\0SEND\ndestination:/b\ntransaction:1\ncontent-length:2\n\n\0\0\0");
     for octet in frames.as_bytes() {
         assert!(events(&mut session, [*octet]).is_empty());
     }

@@ -36,6 +36,8 @@ pub struct Settings {
     pub max_receipts: usize,
     /// A client that takes nothing and has this much waiting gets nothing more queued.
     pub outbound_bytes: usize,
+    /// What was read from the log for one session and has not been queued yet may hold this much.
+    pub replay_bytes: usize,
     /// What is said about clients, at a bounded rate.
     pub log_limit: LogLimit,
     /// How long a SEND may take to meet its outcome.

@@ -129,7 +129,7 @@ impl Edge {
         self.readiness.set(Check::Topic, Ok(()));
         self.readiness.set(Check::Producer, Ok(()));
         let gate = Arc::new(LogGate::default());
-        let started = self.start_follower(&*log).and_then(|follower| self.start_workers(&log, &follower, &gate, polls));
+        let started = self.start_follower(&log).and_then(|follower| self.start_workers(&log, &follower, &gate, polls));
         if let Err(error) = started {
             tracing::error!(event = "start_failed", %error, "a thread does not start");
             return Exit::ThreadDied;

@@ -16,30 +16,30 @@ use crate::{
     tail::{After, Bounds, Entry, RoomId, Seq, Tail},
 };
 
+mod past;
 pub(crate) mod records;
 mod resume;
 mod sends;
 
-use resume::Held;
+use past::Pasts;
 use sends::Wanted;
 
 /// A subscription that catches up gets this much at a time, so that live messages of others are not delayed by it.
-const SLICE_BYTES: usize = 32 * 1024;
+pub(crate) const SLICE_BYTES: usize = 32 * 1024;
 /// A batch to a worker is closed at this many messages.
 pub const BATCH_MESSAGES: usize = 512;
 /// The follower's state.
 pub struct Follower {
     tail: Tail,
     repeats: Vec<Repeats>,
-    held: Vec<Held>,
+    /// Subscriptions that begin where the tail cannot tell.
+    pasts: Pasts,
     /// For each partition: what lies below this offset is read for knowing repeats alone.
     preludes: Vec<i64>,
     /// The pinned partition count that decides the partition of a room.
     partitions: i32,
     /// For each partition of the topic: whether everything that was there at the start has been read.
     caught_up: Vec<bool>,
-    /// For each partition: whether everything that was there a moment ago has been read.
-    at_end: Vec<bool>,
     outboxes: Vec<Vec<FromFollower>>,
     batches: Vec<Vec<Arc<Message>>>,
     /// SENDs whose records are waited for, by uuid.
@@ -57,11 +57,10 @@ impl Follower {
         Self {
             tail: Tail::new(bounds),
             repeats: Vec::new(),
-            held: Vec::new(),
+            pasts: Pasts::default(),
             preludes: Vec::new(),
             partitions,
             caught_up: Vec::new(),
-            at_end: Vec::new(),
             outboxes: (0..workers).map(|_| Vec::new()).collect(),
             batches: (0..workers).map(|_| Vec::new()).collect(),
             wanted: HashMap::default(),
@@ -77,6 +76,7 @@ impl Follower {
             ToFollower::Subscribe { who, room, from } => self.subscribe(who, room, from, now),
             ToFollower::Leave { worker, room } => self.tail.leave(room, worker),
             ToFollower::Read { who, room, after } => self.read(who, room, after),
+            ToFollower::Looked(answer) => self.looked(answer, now),
             ToFollower::Claim(claim) => self.claim(claim, now),
             ToFollower::Locate { ticket, room, uuid } => self.locate(ticket, &room, uuid, now),
         }
@@ -87,10 +87,10 @@ impl Follower {
         self.wall_ms = wall_ms;
     }
 
-    /// At the end of a round: whoever waited for this edge to catch up with the one before.
+    /// At the end of a round: whoever waits for this edge to catch up, or for the log.
     pub fn handle_round(&mut self, now: Duration) {
-        if !self.held.is_empty() {
-            self.look_at_held(now);
+        if self.waiting() > 0 {
+            self.look_at_waiting(now);
         }
     }
 
@@ -125,6 +125,7 @@ impl Follower {
     pub fn handle_tick(&mut self, now: Duration) {
         self.forget_wanted(now);
         self.metrics.tail_state(self.tail.bytes(), self.tail.records(), self.tail.age());
+        self.metrics.stomp.waiting.set(i64::try_from(self.waiting()).unwrap_or(i64::MAX));
         self.metrics.stomp.rooms.set(i64::try_from(self.tail.wanted_rooms()).unwrap_or(i64::MAX));
     }
 
@@ -140,7 +141,7 @@ impl Follower {
                     // What cannot be read was counted when it arrived.
                     let Some(entry) = self.tail.get(next) else { continue };
                     if let Ok(message) = decode(&self.tail, entry, next) {
-                        bytes += message.content.body.len() + 256;
+                        bytes += message.cost();
                         messages.push(Arc::new(message));
                     }
                 }
@@ -171,5 +172,7 @@ fn decode(tail: &Tail, entry: &Entry, seq: Seq) -> Result<Message, RecordError> 
     Ok(Message { room: entry.room, seq, id, timestamp_ms: entry.timestamp_ms, content })
 }
 
+#[cfg(test)]
+mod past_tests;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use crate::{
     follower::Follower,
     inbox::Inbox,
     log::{Feed, FeedEvent, LogError},
+    looker::Desk,
     message::{FromFollower, ToFollower},
     readiness::{Check, Heartbeat, Readiness},
 };
@@ -44,6 +45,7 @@ pub fn run<F: Feed>(
     feed: F,
     follower: Follower,
     inbox: &FollowerInbox,
+    desk: &Desk,
     workers: &[Arc<Inbox<FromFollower>>],
     readiness: &Readiness,
     heartbeat: &Heartbeat,
@@ -52,8 +54,16 @@ pub fn run<F: Feed>(
         .enable_all()
         .build()
         .map_err(|error| LogError(format!("the follower's runtime does not start: {error}")))?;
-    let mut shell =
-        Shell { feed, follower, inbox, workers, origin: Instant::now(), taken: Vec::new(), waiting: VecDeque::new() };
+    let mut shell = Shell {
+        feed,
+        follower,
+        inbox,
+        desk,
+        workers,
+        origin: Instant::now(),
+        taken: Vec::new(),
+        waiting: VecDeque::new(),
+    };
     runtime.block_on(async {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,6 +91,7 @@ struct Shell<'a, F> {
     feed: F,
     follower: Follower,
     inbox: &'a FollowerInbox,
+    desk: &'a Desk,
     workers: &'a [Arc<Inbox<FromFollower>>],
     origin: Instant,
     taken: Vec<ToFollower>,
@@ -115,6 +126,12 @@ impl<F: Feed> Shell<'_, F> {
             }
         }
         self.follower.handle_round(now);
+        while let Some(question) = self.follower.poll_question() {
+            if let Err(question) = self.desk.ask(question) {
+                let answer = self.follower.nobody_looks(question);
+                self.follower.handle_command(ToFollower::Looked(answer), now);
+            }
+        }
         self.hand_over()
     }
 

@@ -11,6 +11,7 @@
 //! | what the frame does; rights, room | [`connection`], [`auth`], [`destination`] |
 //! | into the log, acknowledged → RECEIPT | [`log`], back in [`connection`] |
 //! | out of the log: order, repeats, rooms, who wants it | [`follower_thread`], [`follower`], [`repeats`], [`tail`] |
+//! | what the tail does not hold any more | [`looker`] |
 //! | to everybody in the room: encoded once, queued | [`hub`], [`frames`] |
 //! | one write per connection | [`outbound`] |
 //!
@@ -35,6 +36,7 @@ pub mod hub;
 pub mod inbox;
 pub mod log;
 pub mod log_limit;
+pub mod looker;
 pub mod message;
 pub mod metrics;
 pub mod outbound;

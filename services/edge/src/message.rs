@@ -8,6 +8,7 @@ use stomp_proto::SubscriptionHandle;
 
 use crate::{
     log::Ticket,
+    looker::{Answer, Excerpt},
     tail::{RoomId, Seq},
 };
 
@@ -24,6 +25,14 @@ pub struct Message {
     pub timestamp_ms: i64,
     /// What was sent.
     pub content: Content,
+}
+
+impl Message {
+    /// About how many octets it takes, in memory and on the wire.
+    pub fn cost(&self) -> usize {
+        let Content { headers, body, .. } = &self.content;
+        256 + body.len() + headers.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>()
+    }
 }
 
 /// Names a subscription of a connection of a worker. Generations make an answer to an earlier tenant stale.
@@ -57,17 +66,12 @@ pub enum Begin {
 }
 
 /// What became of a [`Begin`] in the past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Resumed {
     /// It was not asked for.
     NotAsked,
-    /// Everything of the room behind `behind` is replayed: `count` messages.
-    Replay {
-        /// Where the replay begins.
-        behind: Seq,
-        /// How many there are.
-        count: u32,
-    },
+    /// All of it is replayed.
+    Replay(Replay),
     /// Not all of it is there, so nothing is replayed.
     NotRecovered,
 }
@@ -96,7 +100,20 @@ pub struct Claim {
     pub wait: bool,
 }
 
-/// What a worker asks of the follower.
+/// What is replayed: what was read from the log, then everything of the room in the tail.
+#[derive(Debug)]
+pub struct Replay {
+    /// Where the tail's part begins.
+    pub behind: Seq,
+    /// How many messages of history there are.
+    pub count: u32,
+    /// What was read from the log.
+    pub past: Option<Excerpt>,
+    /// Whether the log was asked.
+    pub looked: bool,
+}
+
+/// What workers, and lookers, say to the follower.
 #[derive(Debug)]
 pub enum ToFollower {
     /// From now on the worker wants this room; answered by [`FromFollower::Subscribed`].
@@ -124,6 +141,8 @@ pub enum ToFollower {
         /// The last message it has.
         after: Seq,
     },
+    /// What a looker has found.
+    Looked(Answer),
     /// Is there a message with this key already? Answered by [`FromFollower::Claimed`].
     Claim(Claim),
     /// A SEND was acknowledged, but not where: to be answered once it has been read back.

@@ -119,22 +119,6 @@ fn history_gives_the_last_messages_of_the_room() {
     }
 }
 
-#[test]
-fn p3_what_the_tail_has_forgotten_is_not_resumed() {
-    let edge = edge(&["--tail-bytes", "344064"]);
-    let (mut watcher, mut sender) = (Wire::connect(&edge), Wire::connect(&edge));
-    watcher.subscribe("0", "/topic/b");
-    let first = sender.send("/topic/a", "1");
-    let large = "x".repeat(30 * 1024);
-    for _ in 0..20 {
-        sender.say("SEND", &[("destination", "/topic/b"), ("receipt", "r")], &large);
-        sender.receipt("r");
-        assert_eq!(watcher.message().len(), large.len());
-    }
-    let (receipt, _) = from(&edge, "a", &first);
-    assert_eq!(recovered(&receipt), Some(false));
-}
-
 /// While a room is busy, a session that comes back again and again behind what it had last sees one unbroken sequence.
 #[test]
 fn p3_p4_replay_and_live_join_without_gap_or_duplicate() {

@@ -171,6 +171,7 @@ fn limits(flags: &TuningFlags, faults: &mut Collector) -> Limits {
     let per_address = count("max-connections-per-address", &flags.max_connections_per_address, 0, 10_000_000);
     let max_subscriptions = count("max-subscriptions", &flags.max_subscriptions, 1, 100_000);
     let max_receipts = count("max-receipts", &flags.max_receipts, 1, 1_000_000);
+    let scan_records = count("scan-records", &flags.scan_records, 1, 10_000_000);
     let workers = flags.workers.as_deref().map_or(processors, |text| count("workers", text, 1, 1024));
     Limits {
         max_body: faults.take("max-body", &flags.max_body, |text| values::size(text, 1..=16 * MIB)),
@@ -181,6 +182,11 @@ fn limits(flags: &TuningFlags, faults: &mut Collector) -> Limits {
         max_receipts,
         tail_bytes: faults.take("tail-bytes", &flags.tail_bytes, |text| values::size(text, 64 * KIB..=64 * GIB)),
         tail_time: time("tail-time", &flags.tail_time, 24 * 3600, faults),
+        scan_records,
+        scan_bytes: faults.take("scan-bytes", &flags.scan_bytes, |text| values::size(text, 64 * KIB..=GIB)),
+        replay_bytes: faults.take("replay-bytes", &flags.replay_bytes, |text| values::size(text, 64 * KIB..=GIB)),
+        replay_bytes_total: faults
+            .take("replay-bytes-total", &flags.replay_bytes_total, |text| values::size(text, 64 * KIB..=64 * GIB)),
         workers,
         drain_rate: faults.take("drain-rate", &flags.drain_rate, |text| values::number(text, 1..=1_000_000)),
     }
@@ -189,6 +195,8 @@ fn limits(flags: &TuningFlags, faults: &mut Collector) -> Limits {
 fn times(flags: &TuningFlags, faults: &mut Collector) -> Times {
     let times = Times {
         send: time("send-timeout", &flags.send_timeout, 300, faults),
+        // Less than what the supervisor takes for a dead thread.
+        scan: time("scan-time", &flags.scan_time, 4, faults),
         connect: time("connect-timeout", &flags.connect_timeout, 300, faults),
         grace: time("grace", &flags.grace, 3600, faults),
         heart_beat_floor: faults.take("heart-beat-floor", &flags.heart_beat_floor, |text| {

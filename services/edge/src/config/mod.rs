@@ -146,6 +146,14 @@ pub struct Limits {
     pub tail_bytes: usize,
     /// How far back the tail reaches.
     pub tail_time: Duration,
+    /// Records that one look into the log reads.
+    pub scan_records: usize,
+    /// Octets that one look into the log reads.
+    pub scan_bytes: usize,
+    /// Octets read from the log for one session, and not sent yet.
+    pub replay_bytes: usize,
+    /// The same for all sessions.
+    pub replay_bytes_total: usize,
     /// Threads that own connections; at least one.
     pub workers: usize,
     /// Sessions closed per second while draining.
@@ -157,6 +165,8 @@ pub struct Limits {
 pub struct Times {
     /// A SEND is answered by then.
     pub send: Duration,
+    /// One look into the log takes at most this long.
+    pub scan: Duration,
     /// CONNECT must have come by then.
     pub connect: Duration,
     /// From SIGTERM to the end at the latest.

@@ -34,6 +34,24 @@ pub(super) struct TuningFlags {
     /// How far back the recent end of the log reaches, if its memory suffices
     #[arg(long, env = "KLATSCH_TAIL_TIME", value_name = "TIME", default_value = "10m", help_heading = "Limits")]
     pub(super) tail_time: String,
+    /// Records that one look into the log reads at most, for what the tail does not hold
+    #[arg(long, env = "KLATSCH_SCAN_RECORDS", value_name = "N", default_value = "100000", help_heading = "Limits")]
+    pub(super) scan_records: String,
+    /// Keys and values that one look into the log reads at most
+    #[arg(long, env = "KLATSCH_SCAN_BYTES", value_name = "SIZE", default_value = "32MiB", help_heading = "Limits")]
+    pub(super) scan_bytes: String,
+    /// What was read from the log for one session and has not been sent yet
+    #[arg(long, env = "KLATSCH_REPLAY_BYTES", value_name = "SIZE", default_value = "4MiB", help_heading = "Limits")]
+    pub(super) replay_bytes: String,
+    /// The same for all sessions of this edge
+    #[arg(
+        long,
+        env = "KLATSCH_REPLAY_BYTES_TOTAL",
+        value_name = "SIZE",
+        default_value = "64MiB",
+        help_heading = "Limits"
+    )]
+    pub(super) replay_bytes_total: String,
     /// Threads that own connections [default: the processors there are]
     #[arg(long, env = "KLATSCH_WORKERS", value_name = "N", help_heading = "Limits")]
     pub(super) workers: Option<String>,
@@ -41,6 +59,9 @@ pub(super) struct TuningFlags {
     /// A SEND that is not acknowledged by then is answered with ERROR
     #[arg(long, env = "KLATSCH_SEND_TIMEOUT", value_name = "TIME", default_value = "15s", help_heading = "Times")]
     pub(super) send_timeout: String,
+    /// One look into the log takes at most this long
+    #[arg(long, env = "KLATSCH_SCAN_TIME", value_name = "TIME", default_value = "2s", help_heading = "Times")]
+    pub(super) scan_time: String,
     /// A connection without CONNECT is closed by then
     #[arg(long, env = "KLATSCH_CONNECT_TIMEOUT", value_name = "TIME", default_value = "10s", help_heading = "Times")]
     pub(super) connect_timeout: String,

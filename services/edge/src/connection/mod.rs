@@ -7,7 +7,8 @@
 //! | `publish.rs` | SEND and COMMIT, into the log |
 //! | `outcomes.rs` | from the log's word to RECEIPT or ERROR |
 //! | `sends.rs` | the SENDs under way, in order |
-//! | `subscriptions.rs` | SUBSCRIBE and UNSUBSCRIBE, live delivery, and cursors for who cannot keep up |
+//! | `subscriptions.rs` | SUBSCRIBE and UNSUBSCRIBE |
+//! | `cursors.rs` | live delivery, and cursors for who cannot keep up or begins in the past |
 //! | `soft_errors.rs` | refusals that leave the session open |
 //! | `resume.rs` | where a subscription begins |
 //! | `endings.rs` | ERROR, close, and what is left to be done after that |
@@ -29,6 +30,7 @@ use crate::{
 };
 
 mod connect;
+mod cursors;
 mod endings;
 mod outcomes;
 mod publish;
@@ -37,8 +39,8 @@ mod sends;
 mod soft_errors;
 mod subscriptions;
 
+pub use cursors::Offered;
 use sends::Sends;
-pub use subscriptions::Offered;
 use subscriptions::Subscriptions;
 
 /// Records that may be held at the connection while keyed SENDs are asked about, in octets.

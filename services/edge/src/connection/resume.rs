@@ -7,7 +7,8 @@ use super::subscriptions::{Mode, Seat};
 use crate::{
     context::Context,
     disconnect::Ending,
-    message::{Begin, Resumed, Subscriber, ToFollower},
+    looker::Excerpt,
+    message::{Begin, Replay, Resumed, Subscriber, ToFollower},
     metrics::Resumed as Counted,
     tail::{RoomId, Seq},
 };
@@ -43,6 +44,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) {
         let slot = cx.slot;
+        let held = self.past_bytes();
         let Some(subscription) = self.subscriptions.get(who.subscription) else {
             // Unsubscribed meanwhile; the follower still counts it.
             return cx.shell.ask(ToFollower::Leave { worker: cx.worker, room });
@@ -51,23 +53,33 @@ impl Connection {
         let (shape, receipt, begin) = (joining.shape.clone(), joining.receipt.take(), joining.begin);
         let destination = shape.destination.clone();
         let (membership, shape) = cx.hub.join(room, slot, who.subscription.index, shape);
-        let behind = match resumed {
-            Resumed::Replay { behind, .. } => behind.min(after),
-            Resumed::NotAsked | Resumed::NotRecovered => after,
+        let fits = |past: &Excerpt| held + past.bytes() <= cx.settings.replay_bytes;
+        let replay = match resumed {
+            Resumed::Replay(replay) if replay.past.as_ref().is_none_or(fits) => Some(replay),
+            Resumed::Replay(_) | Resumed::NotRecovered => None,
+            Resumed::NotAsked => Some(Replay { behind: after, count: 0, past: None, looked: false }),
         };
+        let recovered = replay.is_some();
+        let (count, looked) = replay.as_ref().map_or((0, false), |replay| (replay.count, replay.looked));
+        let (behind, past) = replay.map_or((after, None), |replay| (replay.behind.min(after), replay.past));
         let seat = Seat { membership, room, shape, through: behind, replayed: after };
         subscription.mode = Mode::Live(seat);
         cx.metrics.stomp.subscriptions.inc();
-        if behind < after {
-            self.fall_behind(who.subscription, cx);
+        if behind < after || past.is_some() {
+            self.begin_behind(who.subscription, past, cx);
         }
-        let recovered = resumed != Resumed::NotRecovered;
         if begin.is_some() {
-            cx.metrics.stomp.resumed.of(if recovered { Counted::Memory } else { Counted::NotRecovered }).inc();
+            let source = match (recovered, looked) {
+                (false, _) => Counted::NotRecovered,
+                (true, false) => Counted::Memory,
+                (true, true) => Counted::Kafka,
+            };
+            cx.metrics.stomp.resumed.of(source).inc();
         }
         match receipt {
             Some(receipt) => {
-                let (position, count) = (position.to_string(), count_of(begin, resumed));
+                let is_history = recovered && matches!(begin, Some(Begin::Last(_)));
+                let (position, count) = (position.to_string(), is_history.then(|| count.to_string()));
                 let mut headers = vec![("x-position", position.as_str())];
                 headers.extend(begin.map(|_| ("x-recovered", if recovered { "true" } else { "false" })));
                 headers.extend(count.as_deref().map(|count| ("x-history-count", count)));
@@ -82,12 +94,5 @@ impl Connection {
             None => {}
         }
         self.advance(cx);
-    }
-}
-
-fn count_of(begin: Option<Begin>, resumed: Resumed) -> Option<String> {
-    match (begin?, resumed) {
-        (Begin::Last(_), Resumed::Replay { count, .. }) => Some(count.to_string()),
-        _ => None,
     }
 }

@@ -1,36 +1,28 @@
-//! SUBSCRIBE and UNSUBSCRIBE, live delivery, and cursors.
-//!
-//! A subscription that cannot take more (its socket is full, its window shut) becomes a cursor: nothing is queued for
-//! it any more, it only knows up to where it has everything. When there is room again it reads on from the tail, a
-//! slice at a time, and at the end it is live again. So a slow client costs its queue's bound and nothing else.
-
-use std::sync::Arc;
+//! SUBSCRIBE and UNSUBSCRIBE: what a connection listens to.
 
 use bytes::Bytes;
 use stomp_proto::{Subscribe, SubscriptionHandle, Text};
 
-use super::{Connection, Phase, resume::begin_of};
+use super::{Connection, resume::begin_of};
 use crate::{
     context::Context,
     destination::Target,
     disconnect::Ending,
-    frames::{Frames, Shape, ShapeId},
-    hub::{Member, MembershipId},
-    message::{Begin, Message, Subscriber, ToFollower},
+    frames::{Shape, ShapeId},
+    hub::MembershipId,
+    looker::Excerpt,
+    message::{Begin, Subscriber, ToFollower},
     metrics::Subscribed,
     tail::{RoomId, Seq},
 };
-
-/// The window of a subscription that acknowledges nothing.
-const UNLIMITED: usize = usize::MAX;
 
 pub(super) enum Mode {
     /// The follower has been asked; RECEIPT follows its answer, as a barrier (`stomp.md` U07).
     Joining(Box<Joining>),
     /// Gets every message as it comes.
     Live(Seat),
-    /// A cursor; `reading` while an answer of the follower is on its way.
-    Behind { seat: Seat, reading: bool },
+    /// A cursor; `reading` while an answer of the follower is on its way. What was read from the log comes first.
+    Behind { seat: Seat, reading: bool, past: Option<Box<Excerpt>> },
     /// The session's own `/user/queue/errors`.
     Errors(Box<Shape>),
 }
@@ -54,29 +46,18 @@ pub(super) struct Seat {
 }
 
 pub(super) struct Subscription {
-    handle: SubscriptionHandle,
+    pub(super) handle: SubscriptionHandle,
     pub(super) mode: Mode,
-}
-
-/// What a subscription did with a message that was offered to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Offered {
-    /// It is on its way.
-    Queued,
-    /// It became a cursor that will read it from the tail.
-    FellBehind,
-    /// It has it already, or will read it later.
-    No,
 }
 
 /// The subscriptions of one connection, by the session's index.
 #[derive(Default)]
 pub(super) struct Subscriptions {
-    slots: Vec<Option<Subscription>>,
+    pub(super) slots: Vec<Option<Subscription>>,
     /// How many are cursors.
-    behind: u32,
+    pub(super) behind: u32,
     /// Where the next cursor is looked for, so that each gets its turn.
-    turn: usize,
+    pub(super) turn: usize,
     /// Soft errors sent so far; they have no place in the log to be named after.
     errors: u32,
 }
@@ -163,99 +144,6 @@ impl Connection {
         }
     }
 
-    /// A new message for one of the subscriptions: queued, unless it cannot take more.
-    pub fn offer(&mut self, member: Member, message: &Message, frames: &mut Frames, cap: usize) -> Offered {
-        let Some(Some(subscription)) = self.subscriptions.slots.get_mut(member.subscription as usize) else {
-            return Offered::No;
-        };
-        let Mode::Live(seat) = &mut subscription.mode else { return Offered::No };
-        if message.seq <= seat.through {
-            return Offered::No;
-        }
-        let window = self.session.window(subscription.handle);
-        if self.outbound.is_full(cap) || window == 0 {
-            subscription.mode = Mode::Behind { seat: *seat, reading: false };
-            self.subscriptions.behind += 1;
-            return Offered::FellBehind;
-        }
-        seat.through = message.seq;
-        let frame = match window {
-            UNLIMITED => frames.shared(member.shape, message),
-            _ => {
-                let ack = self.session.delivered(subscription.handle, &message.id.to_string());
-                frames.single(member.shape, message, ack.as_deref(), false)
-            }
-        };
-        self.outbound.push(frame);
-        Offered::Queued
-    }
-
-    /// The next messages for a cursor.
-    pub fn handle_slice(
-        &mut self,
-        who: Subscriber,
-        messages: &[Arc<Message>],
-        end: bool,
-        through: Seq,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(subscription) = self.subscriptions.get(who.subscription) else { return };
-        let Mode::Behind { seat, reading } = &mut subscription.mode else { return };
-        *reading = false;
-        for message in messages {
-            let ack = match self.session.window(subscription.handle) {
-                0 => return,
-                UNLIMITED => None,
-                _ => self.session.delivered(subscription.handle, &message.id.to_string()),
-            };
-            seat.through = message.seq;
-            let frame = cx.hub.frames.single(seat.shape, message, ack.as_deref(), message.seq <= seat.replayed);
-            self.outbound.push(frame);
-            cx.metrics.delivery.deliveries.inc();
-        }
-        seat.through = through;
-        if end {
-            subscription.mode = Mode::Live(*seat);
-            self.subscriptions.behind -= 1;
-            cx.metrics.delivery.cursors.dec();
-        }
-    }
-
-    /// A live subscription becomes a cursor: it begins in the past.
-    pub(super) fn fall_behind(&mut self, handle: SubscriptionHandle, cx: &Context<'_>) {
-        if let Some(subscription) = self.subscriptions.get(handle)
-            && let Mode::Live(seat) = subscription.mode
-        {
-            subscription.mode = Mode::Behind { seat, reading: false };
-            self.subscriptions.behind += 1;
-            cx.metrics.delivery.cursors.inc();
-        }
-    }
-
-    /// Lets a cursor read on, once everything that was queued has left and its window is open.
-    pub(super) fn read_on(&mut self, cx: &mut Context<'_>) {
-        if self.subscriptions.behind == 0 || !self.outbound.is_empty() || !matches!(self.phase, Phase::Open) {
-            return;
-        }
-        let count = self.subscriptions.slots.len();
-        for step in 0..count {
-            let at = (self.subscriptions.turn + step) % count;
-            let Some(subscription) = &mut self.subscriptions.slots[at] else { continue };
-            match &mut subscription.mode {
-                // One at a time: its answer is a whole queue full.
-                Mode::Behind { reading: true, .. } => return,
-                Mode::Behind { seat, reading } if self.session.window(subscription.handle) > 0 => {
-                    *reading = true;
-                    let (handle, room, after) = (subscription.handle, seat.room, seat.through);
-                    self.subscriptions.turn = at + 1;
-                    let who = self.subscriber(handle, cx);
-                    return cx.shell.ask(ToFollower::Read { who, room, after });
-                }
-                _ => {}
-            }
-        }
-    }
-
     /// Takes one subscription out of its room.
     pub(super) fn leave(&mut self, handle: SubscriptionHandle, cx: &mut Context<'_>) {
         if self.subscriptions.get(handle).is_none() {
@@ -297,7 +185,7 @@ impl Connection {
         self.subscriptions.get(handle).is_some()
     }
 
-    fn subscriber(&self, subscription: SubscriptionHandle, cx: &Context<'_>) -> Subscriber {
+    pub(super) fn subscriber(&self, subscription: SubscriptionHandle, cx: &Context<'_>) -> Subscriber {
         Subscriber { worker: cx.worker, connection: cx.slot, generation: self.generation, subscription }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    log::{Rewind, Start},
+    log::{Budget, Rewind, Start},
+    looker::{self, Allowance, Desk, LOOKERS, Looking},
     repeats,
     upgrade::{Socket, Sockets},
 };
@@ -67,7 +68,8 @@ impl Edge {
         move || shutdown.is_draining() || some_ended()
     }
 
-    pub(super) fn start_follower<L: Log>(&self, log: &L) -> io::Result<Arc<FollowerInbox>> {
+    pub(super) fn start_follower<L: Log>(&self, log: &Arc<L>) -> io::Result<Arc<FollowerInbox>> {
+        let desk = Arc::new(Desk::default());
         let inbox = Arc::new(FollowerInbox::new(FOLLOWER_INBOX));
         let limits = &self.config.limits;
         let bounds = Bounds { bytes: limits.tail_bytes, age: limits.tail_time };
@@ -75,13 +77,33 @@ impl Edge {
         let feed = log.feed(start_of(&self.config)).map_err(|LogError(why)| io::Error::other(why))?;
         let outboxes: Vec<_> = self.mail.iter().map(|mail| mail.follower.clone()).collect();
         let (readiness, heartbeat) = (Arc::clone(&self.readiness), self.readiness.heartbeat("follower", SILENT));
-        let mailbox = inbox.clone();
+        let (mailbox, questions) = (inbox.clone(), desk.clone());
         self.supervisor.supervise("follower", move || {
-            if let Err(error) = follower_thread::run(feed, follower, &mailbox, &outboxes, &readiness, &heartbeat) {
+            let end = follower_thread::run(feed, follower, &mailbox, &questions, &outboxes, &readiness, &heartbeat);
+            if let Err(error) = end {
                 tracing::error!(event = "follower_failed", %error, "the log cannot be followed any more");
             }
         })?;
+        self.start_lookers(log, &desk, &inbox)?;
         Ok(inbox)
+    }
+
+    fn start_lookers<L: Log>(&self, log: &Arc<L>, desk: &Arc<Desk>, inbox: &Arc<FollowerInbox>) -> io::Result<()> {
+        let limits = &self.config.limits;
+        let metrics = Arc::clone(&self.metrics);
+        let looking = Looking {
+            budget: Budget { records: limits.scan_records, bytes: limits.scan_bytes, time: self.config.times.scan },
+            partitions: self.config.topic.partitions,
+            allowance: Allowance::new(limits.replay_bytes_total, limits.replay_bytes, metrics.clone()),
+            metrics,
+        };
+        for index in 0..LOOKERS {
+            let name = format!("looker-{index}");
+            let heartbeat = self.readiness.heartbeat(&name, SILENT);
+            let (log, desk, inbox, looking) = (log.clone(), desk.clone(), inbox.clone(), looking.clone());
+            self.supervisor.supervise(&name, move || looker::run(&*log, &desk, &looking, &inbox, &heartbeat))?;
+        }
+        Ok(())
     }
 
     pub(super) fn start_workers<L: Log>(
@@ -206,6 +228,7 @@ fn connection_settings(config: &Config) -> Settings {
         partitions: config.topic.partitions,
         instance: config.instance.clone(),
         max_receipts: config.limits.max_receipts,
+        replay_bytes: config.limits.replay_bytes,
         outbound_bytes: (64 * 1024).max(2 * config.max_frame()),
         log_limit: Default::default(),
         send_timeout: config.times.send,

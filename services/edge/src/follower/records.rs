@@ -42,13 +42,11 @@ impl Follower {
                 if let Some(done) = usize::try_from(partition).ok().and_then(|at| self.caught_up.get_mut(at)) {
                     *done = true;
                 }
-                self.set_at_end(partition, true);
             }
             FeedEvent::Partitions(count) => {
                 self.metrics.log.partitions.set(count.into());
                 let count = usize::try_from(count).unwrap_or(0);
                 self.caught_up.resize(count, false);
-                self.at_end.resize(count, false);
                 self.preludes.resize(count, 0);
             }
             FeedEvent::Prelude { partition, until } => {
@@ -63,16 +61,19 @@ impl Follower {
     fn handle_record(&mut self, record: &ReadRecord<'_>) {
         self.metrics.log.records.inc();
         self.metrics.log.bytes.inc_by((record.room.len() + record.value.len()) as u64);
+        // Whether one of these repeats something is not certain, and the tail answers for what it holds.
+        let prelude = usize::try_from(record.partition).is_ok_and(|at| self.preludes.get(at) > Some(&record.offset));
         if let Err(reason) = belongs(record, self.partitions) {
             self.metrics.log.poison.of(reason).inc();
+            if !prelude {
+                self.tail.skip(record);
+            }
             return;
         }
         self.first_ms = self.first_ms.or(Some(record.timestamp_ms));
-        self.set_at_end(record.partition, false);
         let peek = chat_proto::peek(record.value);
         let repeated = is_repeat(self.repeats_of(record.partition), peek.as_ref(), record);
-        // Whether it repeats something is not certain, and the tail answers for what it holds.
-        if usize::try_from(record.partition).is_ok_and(|at| self.preludes.get(at) > Some(&record.offset)) {
+        if prelude {
             return;
         }
         let seq = self.tail.append_keyed(record, !repeated, peek.map_or(0, |peek| peek.idempotency_hash));
@@ -98,12 +99,6 @@ impl Follower {
             Err(error) => {
                 self.metrics.log.poison.of(Poison::from(&error)).inc();
             }
-        }
-    }
-
-    fn set_at_end(&mut self, partition: i32, at_end: bool) {
-        if let Some(known) = usize::try_from(partition).ok().and_then(|at| self.at_end.get_mut(at)) {
-            *known = at_end;
         }
     }
 

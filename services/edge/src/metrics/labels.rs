@@ -138,8 +138,21 @@ labels! {
     Resumed("result") {
         /// The tail.
         Memory = "memory",
+        /// The log was asked.
+        Kafka = "kafka",
         /// Not recovered.
         NotRecovered = "not_recovered",
+    }
+    /// How a look into the log's past ended.
+    Scanned("result") {
+        /// Everything was read.
+        Complete = "complete",
+        /// More was wanted than a look may cost.
+        OverBudget = "over_budget",
+        /// The log did not answer.
+        Unreachable = "unreachable",
+        /// Too many looks waited already.
+        Busy = "busy",
     }
 }
 

@@ -7,6 +7,9 @@ use super::{Delivery, LogMetrics, State, labels::Label, parts::Registrar};
 /// From the broker's append to the hand-over inside this edge.
 const AGE_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0];
 
+/// From a few records in memory to a look's whole time.
+const SCAN_BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+
 impl LogMetrics {
     pub(super) fn register(r: &mut Registrar<'_>) -> Self {
         LogMetrics {
@@ -55,6 +58,10 @@ impl Delivery {
             tail_bytes: r.bytes("tail", "Held in the tail"),
             tail_records: r.add("tail_records", "Records in the tail"),
             tail_age: r.seconds("tail_age", "Age of the tail's oldest record"),
+            scans: r.counters("scans", "Looks into the log for what the tail does not hold"),
+            scan_time: r.histogram("scan", "How long a look into the log took", &SCAN_BUCKETS),
+            scan_records: r.add("scan_records", "Records read by looks into the log"),
+            replay_bytes: r.bytes("replay", "Read from the log and waiting to be given out"),
         }
     }
 }

@@ -21,7 +21,7 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-pub use labels::{ClientCommand, Label, Opened, Poison, Resumed, Sent, ServerCommand, Subscribed};
+pub use labels::{ClientCommand, Label, Opened, Poison, Resumed, Scanned, Sent, ServerCommand, Subscribed};
 use parts::Registrar;
 pub use parts::Split;
 
@@ -84,6 +84,8 @@ pub struct Stomp {
     pub subscribed: Split<Subscribed, Counter>,
     /// SUBSCRIBEs that asked for a resume or for history, by where it came from.
     pub resumed: Split<Resumed, Counter>,
+    /// SUBSCRIBEs that wait for the log, or for this edge to reach their token.
+    pub waiting: Gauge,
     /// Frames of clients.
     pub received: Split<ClientCommand, Counter>,
     /// Frames of the edge.
@@ -154,6 +156,14 @@ pub struct Delivery {
     pub tail_records: Gauge,
     /// Age of the tail's oldest record.
     pub tail_age: Seconds,
+    /// Looks into the log's past, by how they ended.
+    pub scans: Split<Scanned, Counter>,
+    /// How long a look took.
+    pub scan_time: Histogram,
+    /// Records that were read for them.
+    pub scan_records: Counter,
+    /// Octets of messages that were read from the log and wait to be given out.
+    pub replay_bytes: Gauge,
 }
 
 /// Readiness and drain.
@@ -231,6 +241,7 @@ impl Stomp {
             rooms: r.add("rooms_active", "Rooms with a subscription on this edge"),
             subscribed: r.counters("subscribe", "SUBSCRIBEs by result"),
             resumed: r.counters("resume", "SUBSCRIBEs with x-from or x-history by where they were served from"),
+            waiting: r.add("resume_waiting", "SUBSCRIBEs that wait for the log or for this edge to reach their token"),
             received: r.counters("frames_received", "STOMP frames of clients"),
             sent: r.counters("frames_sent", "STOMP frames sent to clients"),
             received_bytes: r.bytes("received", "Read from client sockets"),

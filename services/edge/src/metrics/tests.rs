@@ -31,6 +31,9 @@ fn activity(metrics: &Metrics, room: u32) {
     metrics.log.set_lag(i32::try_from(room % 12).unwrap(), 1);
     metrics.log.set_broker(i32::try_from(room % 3).unwrap(), true, 0.001);
     metrics.delivery.deliveries.inc_by(10);
+    metrics.delivery.scans.of(nth(seed)).inc();
+    metrics.delivery.scan_time.observe(f64::from(room) / 1e3);
+    metrics.stomp.resumed.of(nth(seed)).inc();
     metrics.delivery.tail_age.set(f64::from(room));
     metrics.state.ready.of(nth(seed)).set(1);
 }
@@ -101,6 +104,12 @@ fn names_follow_the_conventions() {
         "klatsch_tail_bytes 0",
         "klatsch_send_ack_seconds_bucket{le=\"+Inf\"} 0",
         "klatsch_record_age_seconds_count 0",
+        "klatsch_resume_total{result=\"kafka\"} 0",
+        "klatsch_scans_total{result=\"over_budget\"} 0",
+        "klatsch_scan_seconds_count 0",
+        "klatsch_scan_records_total 0",
+        "klatsch_replay_bytes 0",
+        "klatsch_resume_waiting 0",
         "klatsch_ready{check=\"tail\"} 0",
         "klatsch_drain_seconds 0.0",
         "klatsch_build_info{version=",

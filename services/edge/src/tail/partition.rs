@@ -13,8 +13,10 @@ pub enum Place {
     After(Seq),
     /// Behind the end: the edge that gave the token out was faster than this one.
     Ahead,
-    /// Another record lies there, or what comes after it is not kept any more.
+    /// Another record lies there.
     Unknown,
+    /// Before what is kept: only the log can tell.
+    Older,
 }
 
 /// One partition of the tail.
@@ -26,7 +28,7 @@ pub(super) struct Partition {
     from: Option<i64>,
     /// The offset that the next record will have at least.
     next: i64,
-    /// Offset and check of the last record; `None` if no record was ever read.
+    /// Offset and check of the last record, if it is not kept; `None` if no record was ever read.
     last: Option<(i64, u32)>,
 }
 
@@ -47,9 +49,43 @@ impl Partition {
         }
         self.kept.pop_front();
         self.from = Some(entry.offset + 1);
-        if self.kept.is_empty() {
+        if self.kept.is_empty() && self.last.is_none() {
             self.last = Some((entry.offset, MessageId::check_of(&entry.value)));
         }
+    }
+
+    /// A record is there that is not kept: it is in no room.
+    pub(super) fn skip(&mut self, offset: i64, check: u32) {
+        self.from.get_or_insert(offset);
+        self.next = offset + 1;
+        self.last = Some((offset, check));
+    }
+
+    /// The offset that the next record will have at least.
+    pub(super) fn end(&self) -> i64 {
+        self.next
+    }
+
+    /// How many records are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Everything from here on is kept.
+    pub(super) fn kept_from(&self) -> Option<i64> {
+        self.from
+    }
+
+    /// The first kept record at this offset or behind it.
+    pub(super) fn kept_at<'a>(&self, offset: i64, get: impl Fn(Seq) -> Option<&'a Entry>) -> Option<Seq> {
+        let at = self.kept.partition_point(|seq| get(*seq).is_some_and(|entry| entry.offset < offset));
+        self.kept.get(at).copied()
+    }
+
+    /// The offset of the kept record with this many before it; the end if there are fewer.
+    pub(super) fn offset_of<'a>(&self, number: usize, get: impl Fn(Seq) -> Option<&'a Entry>) -> i64 {
+        let entry = self.kept.get(number).and_then(|seq| get(*seq));
+        entry.map_or(self.next, |entry| entry.offset)
     }
 
     /// Nothing more is there below `offset`.
@@ -71,9 +107,9 @@ impl Partition {
     /// The partition's end as a token: the id of its last record, whatever the room.
     pub(super) fn position<'a>(&self, number: i32, get: impl Fn(Seq) -> Option<&'a Entry>) -> MessageId {
         let newest = self.kept.back().and_then(|seq| get(*seq));
-        let (offset, check) = match (newest, self.last) {
-            (Some(entry), _) => (entry.offset, MessageId::check_of(&entry.value)),
-            (None, Some(last)) => last,
+        let (offset, check) = match (self.last, newest) {
+            (Some(last), _) => last,
+            (None, Some(entry)) => (entry.offset, MessageId::check_of(&entry.value)),
             (None, None) => (self.next - 1, 0),
         };
         MessageId { partition: number, offset, check }
@@ -95,23 +131,19 @@ impl Partition {
         if self.last == Some((id.offset, id.check)) {
             return self.before(at);
         }
-        // The end of a log that was empty when the token was given out.
-        if id.check == 0 && self.from.is_some_and(|from| id.offset + 1 >= from) {
-            self.before(at)
-        } else {
-            Place::Unknown
-        }
+        // The end of a partition that was empty. Any other record that is not kept only the log knows.
+        if id.offset == -1 && id.check == 0 && self.from == Some(0) { self.before(at) } else { Place::Older }
     }
 
     /// The first kept record that was appended at `ms` or later, if nothing that old can have been forgotten.
     pub(super) fn since<'a>(&self, ms: i64, get: impl Fn(Seq) -> Option<&'a Entry>) -> Place {
         let at = self.kept.partition_point(|seq| get(*seq).is_some_and(|entry| entry.timestamp_ms < ms));
-        if at > 0 || self.from == Some(0) { self.before(at) } else { Place::Unknown }
+        if at > 0 || self.from == Some(0) { self.before(at) } else { Place::Older }
     }
 
     /// The beginning of the log, if it is kept.
     pub(super) fn first(&self) -> Place {
-        if self.from == Some(0) { self.before(0) } else { Place::Unknown }
+        if self.from == Some(0) { self.before(0) } else { Place::Older }
     }
 
     /// Right before the kept record at this index; behind everything if there is none.

@@ -1,7 +1,7 @@
 //! STOMP 1.2 frames as a client sees them: written and read without the edge's own codec.
 
 /// One frame of the server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     pub command: String,
     /// In order, unescaped.

@@ -252,6 +252,14 @@ impl Wire {
         before
     }
 
+    /// The bodies of the next MESSAGEs, so many and no more.
+    #[track_caller]
+    pub fn leave_after(mut self, count: usize) -> Vec<Vec<u8>> {
+        let bodies = (0..count).map(|_| self.expect("MESSAGE").body).collect();
+        assert_eq!(self.leave().len(), 0, "more than {count} messages");
+        bodies
+    }
+
     /// Reads once; None: there is more now.
     fn read_more(&mut self, deadline: Instant) -> Option<ErrorKind> {
         let left = deadline.saturating_duration_since(Instant::now());
