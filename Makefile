@@ -47,10 +47,10 @@ cluster: ## Three brokers, three edges, a load balancer, until `make down`; prin
 down: ## End what `make kafka` and `make cluster` started, and remove its data
 	@deploy/local/cluster down
 
-load: ## Chat through the cluster and check the promises [URL=...] [DURATION=30] [ARGS="--connections 500"]
+load: ## Chat through the cluster and check the promises [URL=...] [DURATION=30] [RECORD=FILE] [ARGS="--connections 500"]
 	@$(BUILD)
 	@url=$(URL); url=$${url:-$$(deploy/local/cluster url)} && \
-	  exec $(RELEASE)/klatsch-load chat --url "$$url" --seconds $(DURATION) $(ARGS)
+	  exec $(RELEASE)/klatsch-load chat --url "$$url" --seconds $(DURATION) $(if $(RECORD),--record '$(RECORD)') $(ARGS)
 
 chaos: ## Break things under load, check the promises [F=kill-edge|all|random|list] [RUNS=1] [SEED=n MINUTES=60] [KAFKA_DEFAULTS=1]
 	@$(BUILD)

@@ -109,16 +109,21 @@ make_netns() {
   die "no network namespace: --netns needs root, or a kernel that lets users make user namespaces"
 }
 
-# end_netns: ends what still runs inside, the keeper last.
+# end_netns: ends what still runs inside, the keeper last; not us and who waits for us, if we are inside too.
 end_netns() {
-  local keeper pid inode t; keeper=$(netns_pid) || { rm -f "$state_home"/netns.{pid,log}; return 0; }
+  local keeper pid inode t ours=' '; keeper=$(netns_pid) || { rm -f "$state_home"/netns.{pid,log}; return 0; }
   inode=$(readlink "/proc/$keeper/ns/net")
+  pid=$BASHPID
+  while [ "${pid:-0}" -gt 1 ]; do
+    ours+="$pid "
+    pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null || true)
+  done
   for ((t = 0; t < 100; t++)); do
     local left=0
     for pid in /proc/[0-9]*; do
       [ "$(readlink "$pid/ns/net" 2>/dev/null)" = "$inode" ] || continue
       pid=${pid#/proc/}
-      case $pid in "$keeper" | "$$") continue ;; esac
+      [[ $pid != "$keeper" && $ours != *" $pid "* ]] || continue
       kill -KILL "$pid" 2>/dev/null || true
       left=1
     done

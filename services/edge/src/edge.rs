@@ -92,11 +92,29 @@ pub fn run(config: Config, shutdown: Shutdown) -> Exit {
     }
 }
 
+/// Runs an edge on a log that `open` makes for it, whatever the settings say: for tests that watch, or falsify, what an edge
+/// writes and reads.
+pub fn run_on_log<L: Log>(config: Config, shutdown: Shutdown, open: impl FnOnce(Arc<dyn Reports>) -> L) -> Exit {
+    match start::prepare(config, shutdown) {
+        Ok((edge, polls)) => {
+            let log = open(edge.reports());
+            edge.run_on(log, polls)
+        }
+        Err(error) => {
+            tracing::error!(event = "start_failed", %error, "the edge does not start");
+            Exit::Settings
+        }
+    }
+}
+
 impl Edge {
+    fn reports(&self) -> Arc<dyn Reports> {
+        Arc::new(ReportsToWorkers { workers: self.mail.clone(), supervisor: self.supervisor.clone() })
+    }
+
     /// Opens the log that the settings ask for; the one place that knows which there are.
     fn open_log(self, polls: Vec<Poll>) -> Exit {
-        let reports: Arc<dyn Reports> =
-            Arc::new(ReportsToWorkers { workers: self.mail.clone(), supervisor: self.supervisor.clone() });
+        let reports = self.reports();
         let partitions = self.config.topic.partitions;
         match &self.config.log {
             LogChoice::Memory => self.run_on(MemoryLog::new(partitions, IN_FLIGHT, reports), polls),

@@ -7,7 +7,7 @@ pub(super) const BUCKET: u64 = 100_000;
 /// The flow is judged over this many buckets, one second.
 const WINDOW: usize = 10;
 /// A second with less than this share of the normal RECEIPTs is disturbed.
-const ENOUGH: f64 = 0.8;
+const ENOUGH: f64 = 0.7;
 /// A bucket with less than this share is where a disturbance begins or goes on.
 const SOME: f64 = 0.5;
 /// No RECEIPT is late before this, however fast the log is when it is quiet: the machine does other things too.

@@ -19,7 +19,7 @@ pub enum Rule {
     P5,
     /// The sender is who was connected; no credential reaches a room.
     P6,
-    /// Who was cut, or drained away, goes on without missing anything.
+    /// Who was closed, and may come back, goes on without missing anything.
     P7,
     /// What was receipted survives a killed edge.
     P8,
@@ -41,7 +41,7 @@ impl Rule {
             Rule::P4 => ("nothing twice inside a session; repeats are hidden from all alike", "messages"),
             Rule::P5 => ("every SEND ends within its time; what was refused is not in the log", "SENDs"),
             Rule::P6 => ("the sender is who was connected; no credential reaches a room", "messages"),
-            Rule::P7 => ("who was closed with 4001, 4002, 4003 or 1012 goes on without loss", "resumptions"),
+            Rule::P7 => ("who was closed and may come back (4002, 1012, …) goes on without loss", "resumptions"),
             Rule::P8 => ("what was receipted survives the death of its edge", "receipts"),
             Rule::P10 => ("sessions that do not send stay, though the log is away", "sessions"),
         }

@@ -5,7 +5,7 @@ mod repeats;
 
 use std::{collections::HashMap, ops::Range};
 
-use chat_proto::MessageId;
+use chat_proto::{MessageId, idempotency_hash};
 
 pub use load::{Loader, Row};
 
@@ -66,6 +66,8 @@ pub struct Record {
     pub leaked: bool,
     /// When a client first heard that it is stored, in microseconds since 1970; 0: never.
     pub known: u64,
+    /// It is not kept under the key that it was sent with.
+    pub other_key: bool,
     uuid: u128,
     /// Of room, sender and key; 0: no key, or unreadable.
     hash: u64,
@@ -180,16 +182,20 @@ impl Log {
         &self.sends[from..to]
     }
 
-    /// A SEND was written by a client that is connected as `user`.
-    pub fn sent_by(&mut self, send: Load, user: u32) {
+    /// A SEND was written by a client that is connected as `user`, with this key.
+    pub fn sent_by(&mut self, send: Load, user: u32, key: Option<&str>) {
         let from = self.sends.partition_point(|(load, _)| *load < send);
         for at in from..self.sends.len() {
             let (load, place) = self.sends[at];
             if load != send {
                 break;
             }
+            let Record { room, sender, .. } = *self.record(place);
+            let (room, sender) = (self.rooms.name(room), self.users.name(sender));
+            let hash = key.map_or(0, |key| idempotency_hash(room, sender, key));
             if let Some(record) = self.record_mut(place) {
                 record.user = user;
+                record.other_key = record.hash != hash;
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use super::Source;
-use crate::history::{Event, Head, read};
+use crate::history::{Event, Head};
 
 /// Lines longer than this are none of ours.
 const LONGEST: usize = 1 << 20;
@@ -19,7 +19,7 @@ struct File<'a> {
     lines: Box<dyn BufRead + 'a>,
     line: Vec<u8>,
     number: u64,
-    t: u64,
+    head: Head,
     over: bool,
 }
 
@@ -33,7 +33,14 @@ pub(super) struct Line<'l> {
 
 impl<'a> Merge<'a> {
     pub(super) fn new(sources: Vec<Source<'a>>) -> Result<Merge<'a>, String> {
-        let file = |Source { name, lines }| File { name, lines, line: Vec::new(), number: 0, t: 0, over: false };
+        let file = |Source { name, lines }| File {
+            name,
+            lines,
+            line: Vec::new(),
+            number: 0,
+            head: Head::default(),
+            over: false,
+        };
         let mut merge = Merge { files: sources.into_iter().map(file).collect(), last: None };
         merge.files.iter_mut().try_for_each(File::step)?;
         Ok(merge)
@@ -45,11 +52,11 @@ impl<'a> Merge<'a> {
             self.files[last].step()?;
         }
         let open = self.files.iter().enumerate().filter(|(_, file)| !file.over);
-        let Some(at) = open.min_by_key(|(_, file)| file.t).map(|(at, _)| at) else { return Ok(None) };
+        let Some(at) = open.min_by_key(|(_, file)| file.head.t).map(|(at, _)| at) else { return Ok(None) };
         self.last = Some(at);
         let file = &self.files[at];
-        let (head, event) = read(&file.line).map_err(|error| file.unreadable(&error))?;
-        Ok(Some(Line { file: at as u32, number: file.number, head, event }))
+        let event = serde_json::from_slice(&file.line).map_err(|error| file.unreadable(&error))?;
+        Ok(Some(Line { file: at as u32, number: file.number, head: file.head, event }))
     }
 }
 
@@ -66,8 +73,7 @@ impl File<'_> {
         if self.line.len() > LONGEST {
             return Err(format!("{}: line {} is too long", self.name, self.number));
         }
-        let head: Head = serde_json::from_slice(&self.line).map_err(|error| self.unreadable(&error))?;
-        self.t = head.t;
+        self.head = serde_json::from_slice(&self.line).map_err(|error| self.unreadable(&error))?;
         Ok(())
     }
 

@@ -177,7 +177,7 @@ impl Judge {
                 session.sends += 1;
                 session.unanswered.insert((n, attempt), Sent { scene, keyed: key.is_some() });
                 self.statistics.sent(scene.t, attempt);
-                self.log.sent_by(send(n, attempt), session.user);
+                self.log.sent_by(send(n, attempt), session.user, key.as_deref());
             }
             Event::Receipt { n, attempt, id, ts } => {
                 let sent = self.answered(session, scene, (n, attempt));
@@ -245,6 +245,7 @@ impl Judge {
         }
         let scene = Scene { file: 0, line: 0, t: 0, run: 0, client: 0, session: 0 };
         self.judge_senders(scene);
+        self.judge_copies(scene);
     }
 
     fn send_timeout(&self, file: u32) -> u64 {

@@ -1,13 +1,20 @@
 //! What the tests of the load generator share: the program, and a real edge.
 // Each test file uses a part of it.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub)]
 
 pub mod liar;
 
+/// Of the edge's tests: real brokers, one cluster at a time on the whole machine, ended however the test ends.
+#[path = "../../../edge/tests/kit/guard.rs"]
+pub mod guard;
+#[path = "../../../edge/tests/kit/kafka.rs"]
+pub mod kafka;
+
 use std::{
-    io::{BufRead as _, BufReader},
-    path::PathBuf,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -49,7 +56,10 @@ impl Edge {
     #[track_caller]
     pub fn start(args: &[&str]) -> Edge {
         let mut command = Command::new(binary());
-        command.args(["--dev", "--listen", "127.0.0.1:0"]).args(args);
+        if !args.contains(&"--kafka") {
+            command.arg("--dev");
+        }
+        command.args(["--listen", "127.0.0.1:0"]).args(args);
         // Settings of the caller's shell are not the test's.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KLATSCH_")) {
             command.env_remove(name);
@@ -67,6 +77,44 @@ impl Edge {
         }
         panic!("the edge ended before it was ready");
     }
+
+    /// SIGKILL, as when its machine dies.
+    pub fn kill9(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Asks every 10 ms until there is an answer, and fails the test when there is none `within` that time.
+#[track_caller]
+pub fn eventually<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// Can real brokers be started? If not: a failure with CI=true; elsewhere false, and SKIPPED is said past the test harness.
+#[must_use]
+pub fn require_kafka() -> bool {
+    let out = Command::new(root().join("deploy/local/kafka-local")).arg("jars").output().unwrap();
+    if out.status.success() {
+        return true;
+    }
+    let (test, why) = (std::thread::current(), String::from_utf8_lossy(&out.stderr));
+    let test = test.name().unwrap_or("?");
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{test}: {why}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {}", why.trim());
+    false
 }
 
 impl Drop for Edge {

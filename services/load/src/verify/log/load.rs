@@ -98,6 +98,7 @@ impl Loader {
             twin: false,
             leaked: row.leaked.is_some(),
             known: 0,
+            other_key: false,
             uuid: uuid.unwrap_or_default(),
             hash: key.map_or(0, |key| idempotency_hash(&row.key, sender, key)),
             readable: uuid.is_some(),

@@ -1,4 +1,4 @@
-//! Promise 3: no silent gap. Promise 7: who was cut for being slow, for a gap, or because its edge drained, goes on without
+//! Promise 3: no silent gap. Promise 7: who was closed for being slow, for a gap, or because its edge drained, goes on without
 //! missing anything.
 //!
 //! A subscription begins behind its RECEIPT's `x-position`, or, if that says `x-recovered:true`, behind the token that it gave.
@@ -17,8 +17,8 @@ use super::super::{
 
 /// What was known for this long, in microseconds, has come.
 const QUIET: u64 = 5_000_000;
-/// After these the client is to come back (DESIGN §8).
-const RESUMABLE: [u16; 4] = [4001, 4002, 4003, 1012];
+/// After these the client may come back and hope for better (DESIGN §8).
+const RESUMABLE: [u16; 7] = [1001, 1012, 1013, 4001, 4002, 4003, 4004];
 
 impl Judge {
     /// RECEIPT of SUBSCRIBE.

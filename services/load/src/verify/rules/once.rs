@@ -2,13 +2,15 @@
 //! once, on every edge alike.
 //!
 //! No message-id comes twice inside a session. Which copy of a repeated SEND is shown is a function of the log alone
-//! (`log/repeats.rs`): a record that it hides must come to nobody, so every session makes the same choice.
+//! (`log/repeats.rs`): a record that it hides must come to nobody, so every session makes the same choice. For that, the log
+//! keeps every record under the key that it was sent with, and no copy of a SEND is shown at two places.
 
 use super::super::{
     Judge,
     findings::{Rule, Scene},
-    log::At,
+    log::{At, HIDDEN},
 };
+use crate::dump::Load;
 
 impl Judge {
     /// A record came that had come before.
@@ -22,5 +24,28 @@ impl Judge {
         let id = self.log.id(at);
         let what = || format!("{id} came, which repeats an earlier record: its key or its uuid is the same");
         self.findings.broken(Rule::P4, 1, scene, Some(at), what);
+    }
+
+    /// Every record, once all histories are read.
+    pub(in super::super) fn judge_copies(&mut self, scene: Scene) {
+        let sends: Vec<_> = self.log.sends().collect();
+        let mut before = None;
+        for (load, at) in sends {
+            let (record, id) = (self.log.record(at), self.log.id(at));
+            let shown = record.rank != HIDDEN;
+            let Load { run, client, n, attempt } = load;
+            let scene = Scene { run, client, session: 0, t: record.ts.unsigned_abs() * 1_000, ..scene };
+            if record.other_key {
+                let what = || format!("{id} does not carry the key that SEND {n} (try {attempt}) was sent with");
+                self.findings.broken(Rule::P4, 1, scene, Some(at), what);
+            }
+            if !shown {
+                continue;
+            }
+            if let Some((_, first)) = before.replace((load, id)).filter(|(known, _)| *known == load) {
+                let what = || format!("SEND {n} (try {attempt}) is shown as {first} and as {id}");
+                self.findings.broken(Rule::P4, 1, scene, Some(at), what);
+            }
+        }
     }
 }
