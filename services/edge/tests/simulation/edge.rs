@@ -12,6 +12,7 @@ use klatsch_edge::{
     follower::Follower,
     follower_thread::FollowerInbox,
     log::{Feed, Log, Outcome, Ticket, memory::MemoryFeed},
+    looker::{Looking, Question},
     message::{FromFollower, ToFollower},
     metrics::Metrics,
     tokens::Checked,
@@ -77,6 +78,7 @@ pub struct Edge {
     pub follower: Follower,
     feed: MemoryFeed,
     inbox: Arc<FollowerInbox>,
+    inbox_size: usize,
     asked: VecDeque<ToFollower>,
     /// The log's version that has been read to its end.
     read: u64,
@@ -84,6 +86,9 @@ pub struct Edge {
     pub follower_stalled_until: Duration,
     pub workers: Vec<Worker>,
     pub producer: Arc<Producer>,
+    looking: Looking,
+    /// Questions that lookers have, and when the log answers them.
+    looks: VecDeque<(Duration, Question)>,
     /// Delivery reports on their way, and when they arrive.
     acknowledged: VecDeque<(Duration, Ticket, Outcome)>,
     pub gate: Arc<LogGate>,
@@ -119,11 +124,14 @@ impl Edge {
             feed: producer.feed(plan.start()).unwrap(),
             workers: (0..plan.workers).map(worker).collect(),
             inbox,
+            inbox_size: plan.follower_inbox,
             asked: VecDeque::new(),
             read: 0,
             next_tick: now,
             follower_stalled_until: Duration::ZERO,
             producer,
+            looking: plan.looking(&metrics),
+            looks: VecDeque::new(),
             acknowledged: VecDeque::new(),
             gate,
             names,
@@ -183,9 +191,32 @@ impl Edge {
             self.next_tick = now + Duration::from_secs(1);
         }
         self.follower.handle_round(now);
+        while let Some(question) = self.follower.poll_question() {
+            if rng.one_in(20) {
+                let answer = self.follower.nobody_looks(question);
+                self.follower.handle_command(ToFollower::Looked(answer), now);
+            } else {
+                self.looks.push_back((now + rng.millis(0, 6000), question));
+            }
+        }
         for (index, worker) in self.workers.iter_mut().enumerate() {
             worker.told.extend(self.follower.poll_outbox(index).into_iter().flatten());
         }
+    }
+
+    /// When the log answers a looker.
+    pub fn looker_due(&self, cluster: &Cluster, now: Duration) -> Duration {
+        let full = self.inbox.commands.len() >= self.inbox_size;
+        let first = self.looks.iter().map(|(at, _)| *at).min().filter(|_| !full);
+        first.map_or(Duration::MAX, |at| at.max(cluster.stalled_until).max(now))
+    }
+
+    /// One of the lookers, whichever the log answers first, tells the follower what it has found.
+    pub fn step_looker(&mut self, now: Duration) {
+        let Some(at) = self.looks.iter().position(|(at, _)| *at <= now) else { return };
+        let Some((_, question)) = self.looks.remove(at) else { return };
+        let answer = self.looking.answer(&*self.producer, &question);
+        assert!(self.inbox.commands.try_push(ToFollower::Looked(answer)).is_ok(), "there was room a moment ago");
     }
 
     /// When a record reaches the brokers, or a report the workers.

@@ -6,7 +6,9 @@ use std::{sync::Arc, time::Duration};
 use klatsch_edge::{
     context::Settings,
     destination::Destinations,
-    log::{Rewind, Start},
+    log::{Budget, Rewind, Start},
+    looker::{Allowance, Looking},
+    metrics::Metrics,
     repeats,
     tail::Bounds,
 };
@@ -62,6 +64,10 @@ pub struct Plan {
     pub calm_ms: u64,
     pub tail: (usize, Duration),
     pub outbound_bytes: usize,
+    /// What a look into the log may read: records, octets.
+    pub scan: (usize, usize),
+    /// What was read for one session may wait in memory; for all.
+    pub replay_bytes: (usize, usize),
     /// What fits into a socket, each way.
     pub socket_bytes: usize,
     pub follower_inbox: usize,
@@ -116,6 +122,8 @@ impl Plan {
                 (8 << 20, Duration::from_secs(3600))
             },
             outbound_bytes: *rng.pick(&[500, 3000, 65_536]),
+            scan: (*rng.pick(&[20, 100_000]), *rng.pick(&[5_000, 8 << 20])),
+            replay_bytes: (*rng.pick(&[3_000, 1 << 20]), *rng.pick(&[10_000, 16 << 20])),
             socket_bytes: *rng.pick(&[300, 2000, 16_384]),
             follower_inbox: *rng.pick(&[1, 4, 1000]),
             producer_queue: *rng.pick(&[3, 50, 1000]),
@@ -142,6 +150,17 @@ impl Plan {
         Start::Recent(Rewind { records: (self.tail.0 / 256).max(1) as i64, age: self.tail.1, window, span })
     }
 
+    /// How lookers look into the log. Time stands still for them: their answers are late instead.
+    pub fn looking(&self, metrics: &Arc<Metrics>) -> Looking {
+        let (records, bytes) = self.scan;
+        Looking {
+            budget: Budget { records, bytes, time: Duration::from_secs(3600) },
+            partitions: self.partitions,
+            allowance: Allowance::new(self.replay_bytes.1, self.replay_bytes.0, metrics.clone()),
+            metrics: metrics.clone(),
+        }
+    }
+
     pub fn settings(&self, edge: usize) -> Settings {
         let mut heart_beat = stomp_proto::HeartBeatPolicy::default();
         if !self.browser_floor {
@@ -157,6 +176,7 @@ impl Plan {
             instance: format!("edge-{edge}"),
             max_receipts: 1024,
             outbound_bytes: self.outbound_bytes,
+            replay_bytes: self.replay_bytes.0,
             log_limit: Default::default(),
             send_timeout: Duration::from_secs(15),
             ping_every: Duration::from_secs(25),

@@ -21,6 +21,7 @@ const MOST_STEPS: u64 = 3_000_000;
 pub enum Actor {
     Follower(usize),
     Worker(usize, usize),
+    Looker(usize),
     Producer(usize),
     Start(usize),
     Link(usize),
@@ -160,6 +161,7 @@ impl World {
                 Place::Down(until) => tell(Actor::Start(at), *until, now),
                 Place::Up(edge) => {
                     tell(Actor::Follower(at), edge.follower_due(&self.cluster, now), now);
+                    tell(Actor::Looker(at), edge.looker_due(&self.cluster, now), now);
                     tell(Actor::Producer(at), edge.producer_due(&self.cluster, now), now);
                     for worker in 0..edge.workers.len() {
                         tell(Actor::Worker(at, worker), edge.worker_due(worker, now), now);
@@ -189,6 +191,11 @@ impl World {
             Actor::Follower(at) => {
                 if let Place::Up(edge) = &mut edges[at] {
                     edge.step_follower(cluster, rng, *now);
+                }
+            }
+            Actor::Looker(at) => {
+                if let Place::Up(edge) = &mut edges[at] {
+                    edge.step_looker(*now);
                 }
             }
             Actor::Producer(at) => {
@@ -268,6 +275,7 @@ fn code(actor: Actor) -> u64 {
         Actor::Follower(at) => at as u64,
         Actor::Worker(at, worker) => 100 + 10 * at as u64 + worker as u64,
         Actor::Producer(at) => 200 + at as u64,
+        Actor::Looker(at) => 600 + at as u64,
         Actor::Start(at) => 300 + at as u64,
         Actor::Link(at) => 1000 + at as u64,
         Actor::Client(at) => 400 + at as u64,
