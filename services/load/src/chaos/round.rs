@@ -83,6 +83,16 @@ impl Play {
         }
     }
 
+    fn late_answers(&self) -> bool {
+        match self {
+            Play::Fault(fault) => fault.late_answers,
+            Play::Random { seed, round } => {
+                let acts = random::steps(*seed, *round).into_iter().flat_map(|step| [Some(step.first), step.second]);
+                acts.flatten().any(|act| act.fault.late_answers)
+            }
+        }
+    }
+
     fn on(&self, site: &Site, settings: &ChaosSettings, dir: &Path) -> Result<Row, String> {
         let plans = self.plans(site, settings);
         let fault = match self {
@@ -114,9 +124,7 @@ impl Play {
         }
         // The clients themselves know of one log only.
         row.misses.extend(wrong.into_iter().filter(|_| !fault.is_some_and(|fault| fault.gaps)));
-        // Random faults are of every kind.
-        let late_answers = fault.is_none_or(|fault| fault.late_answers);
-        verdict::pass(site, dir, plans.len(), late_answers, &mut row)?;
+        verdict::pass(site, dir, plans.len(), self.late_answers(), &mut row)?;
         Ok(row)
     }
 }
