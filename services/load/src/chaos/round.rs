@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     crowd::{self, Plan},
-    faults::{Fault, STORM, named},
+    faults::{Fault, Recovers, STORM, named},
     judge,
     probe::{get, metric},
     random::{self, Act},
@@ -51,6 +51,7 @@ pub(super) fn run(settings: &ChaosSettings, dir: &Path) -> Result<(), String> {
             let round = round.parse().map_err(|_| format!("no round {round}"))?;
             Play::Random { seed: settings.seed.unwrap_or_default(), round }
         }
+        [name] if settings.any_time => Play::Fault(Fault { recovers: Recovers::AfterEnd(3_600), ..find(name)? }),
         [name] => Play::Fault(find(name)?),
         _ => return Err("a round is of one fault".to_owned()),
     };
@@ -116,7 +117,7 @@ impl Play {
             Some(fault) => judge::misses(fault, &seen, &facts, &row),
             None => judge::general(&facts),
         };
-        if !well && row.misses.is_empty() && !site.stop.asked() {
+        if !well && row.misses.is_empty() {
             row.misses.push("not all was as before in time".to_owned());
         }
         if fault.is_some_and(|fault| fault.name == STORM) && from_log > 0 {
