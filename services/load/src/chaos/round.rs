@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     crowd::{self, Plan},
-    faults::{Fault, STORM, named},
+    faults::{Fault, Recovers, STORM, named},
     judge,
     probe::{get, metric},
     random::{self, Act},
@@ -51,6 +51,7 @@ pub(super) fn run(settings: &ChaosSettings, dir: &Path) -> Result<(), String> {
             let round = round.parse().map_err(|_| format!("no round {round}"))?;
             Play::Random { seed: settings.seed.unwrap_or_default(), round }
         }
+        [name] if settings.any_time => Play::Fault(Fault { recovers: Recovers::AfterEnd(3_600), ..find(name)? }),
         [name] => Play::Fault(find(name)?),
         _ => return Err("a round is of one fault".to_owned()),
     };
@@ -83,6 +84,16 @@ impl Play {
         }
     }
 
+    fn late_answers(&self) -> bool {
+        match self {
+            Play::Fault(fault) => fault.late_answers,
+            Play::Random { seed, round } => {
+                let acts = random::steps(*seed, *round).into_iter().flat_map(|step| [Some(step.first), step.second]);
+                acts.flatten().any(|act| act.fault.late_answers)
+            }
+        }
+    }
+
     fn on(&self, site: &Site, settings: &ChaosSettings, dir: &Path) -> Result<Row, String> {
         let plans = self.plans(site, settings);
         let fault = match self {
@@ -106,7 +117,7 @@ impl Play {
             Some(fault) => judge::misses(fault, &seen, &facts, &row),
             None => judge::general(&facts),
         };
-        if !well && row.misses.is_empty() && !site.stop.asked() {
+        if !well && row.misses.is_empty() {
             row.misses.push("not all was as before in time".to_owned());
         }
         if fault.is_some_and(|fault| fault.name == STORM) && from_log > 0 {
@@ -114,9 +125,7 @@ impl Play {
         }
         // The clients themselves know of one log only.
         row.misses.extend(wrong.into_iter().filter(|_| !fault.is_some_and(|fault| fault.gaps)));
-        // Random faults are of every kind.
-        let late_answers = fault.is_none_or(|fault| fault.late_answers);
-        verdict::pass(site, dir, plans.len(), late_answers, &mut row)?;
+        verdict::pass(site, dir, plans.len(), self.late_answers(), &mut row)?;
         Ok(row)
     }
 }

@@ -150,13 +150,14 @@ impl<'a> Scene<'a> {
         stop.until(time, || self.look().map(|()| None::<()>)).map(|_| ())
     }
 
-    /// Watches until all is as before; false if that takes too long, or at Ctrl-C.
+    /// Watches until all is as before; false if that takes too long.
     ///
     /// # Errors
     /// The load has ended by itself.
     pub(super) fn recover(&mut self, begun: u64) -> Result<bool, String> {
-        let (stop, from) = (self.site.stop.clone(), now());
-        let well = stop.until(RECOVERY, || {
+        // Not even Ctrl-C ends it: who is still away then would look like somebody who has missed something.
+        let from = now();
+        let well = Stop::default().until(RECOVERY, || {
             self.look()?;
             let until = now() - WRITTEN;
             let steady = |since: u64| since + STEADY <= until;

@@ -46,6 +46,9 @@ pub struct ChaosSettings {
     #[arg(long, default_value_t = 150.0, value_name = "X")]
     pub rate: f64,
 
+    /// Measure times, but do not judge them: for a machine that does other things
+    #[arg(long)]
+    pub any_time: bool,
     /// Put the rows into the tables of this file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,

@@ -116,6 +116,9 @@ impl<'a> Stage<'a> {
         command.arg("exec").arg(this).arg("chaos").args(words).arg("--round").arg(dir);
         command.arg("--scripts").arg(&settings.scripts).args(["--connections", &settings.connections.to_string()]);
         command.args(["--rooms", &settings.rooms.to_string(), "--rate", &settings.rate.to_string()]);
+        if settings.any_time {
+            command.arg("--any-time");
+        }
         seed.iter().for_each(|seed| _ = command.args(["--seed", &seed.to_string()]));
         self.scripts.environment().for_each(|(name, value)| _ = command.env(name, value));
         // Ctrl-C is passed on, once.

@@ -1,7 +1,7 @@
 //! Ctrl-C, and waiting that it can interrupt.
 
 use std::{
-    io,
+    io, process,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,8 +12,11 @@ use std::{
 
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
-    flag,
+    iterator::Signals,
 };
+
+/// A terminal, make and `timeout` may all pass on the same Ctrl-C: what comes this soon after the first is that one.
+const SAME: Duration = Duration::from_secs(1);
 
 /// Set by SIGINT and SIGTERM; a second one ends the process at once.
 #[derive(Debug, Clone, Default)]
@@ -25,11 +28,18 @@ impl Stop {
     /// # Errors
     /// They cannot be handled.
     pub(super) fn on_signals() -> io::Result<Stop> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let stop = Stop::default();
-        for signal in [SIGINT, SIGTERM] {
-            flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop.0))?;
-            flag::register(signal, Arc::clone(&stop.0))?;
-        }
+        let asked = Arc::clone(&stop.0);
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let mut first = None;
+            for _ in signals.forever() {
+                asked.store(true, Ordering::Relaxed);
+                if first.get_or_insert_with(Instant::now).elapsed() > SAME {
+                    process::exit(130);
+                }
+            }
+        })?;
         Ok(stop)
     }
 
