@@ -4,6 +4,8 @@ use super::*;
 
 /// A log that has not acknowledged the oldest record for this long is stalled; nothing is dropped for it.
 const STALLED: Duration = Duration::from_secs(2);
+/// No sign of life for this long, however often asked, is a stall as well: without SENDs nothing else would show it.
+const SILENT_LOG: Duration = Duration::from_secs(6);
 /// After this long it is away: SENDs are refused at once, one a second is let through.
 const AWAY: Duration = Duration::from_secs(15);
 const PROBE: Duration = Duration::from_secs(1);
@@ -46,7 +48,7 @@ impl Edge {
         *unreachable_since = if broken { unreachable_since.or_else(|| Some(Instant::now())) } else { None };
         // Away once it is more than a hiccup between two connections or two leaders.
         let unreachable = unreachable_since.is_some_and(|since| since.elapsed() >= STALLED);
-        let away = unreachable || oldest > AWAY;
+        let away = unreachable || oldest > AWAY || health.unanswered > AWAY;
         if away != gate.away.swap(away, Ordering::Relaxed) {
             if away {
                 tracing::warn!(event = "log_away", "the log is away: SENDs are refused, everybody stays");
@@ -59,6 +61,9 @@ impl Edge {
             None if unreachable => Err("no broker takes a connection".to_owned()),
             None if oldest > AWAY => Err(format!("away: nothing acknowledged for {} s", oldest.as_secs())),
             None if oldest > STALLED => Err(format!("stalled: nothing acknowledged for {} s", oldest.as_secs())),
+            None if health.unanswered > SILENT_LOG => {
+                Err(format!("stalled: no broker has answered for {} s", health.unanswered.as_secs()))
+            }
             None => Ok(()),
         };
         self.readiness.set(Check::Log, log);
@@ -121,7 +126,7 @@ mod tests {
     /// A reader that really stands still: an edge around a log whose reader is told nothing for a while.
     #[test]
     fn p9_a_reader_that_stands_still_makes_the_edge_unready() {
-        let log = MemoryLog::new(2, 1000, Arc::new(NoReports));
+        let log = Arc::new(MemoryLog::new(2, 1000, Arc::new(NoReports)));
         let args =
             ["klatsch-edge", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--partitions", "2", "--log-memory"];
         let Ok(Command::Run(config)) = Config::load(args.map(Into::into), []) else { panic!("no configuration") };
@@ -151,16 +156,16 @@ mod tests {
         let mut before = 0;
         publish(3);
         eventually("read", &is_read);
-        edge.update_gauges(&log, &mut before);
+        edge.update_gauges(&*log, &mut before);
         assert_eq!(tail(), None, "it keeps up");
         log.hold_reading(true);
         publish(5);
-        edge.update_gauges(&log, &mut before);
+        edge.update_gauges(&*log, &mut before);
         let (_, why) = tail().expect("unready");
         assert_eq!(why, "5 records behind the end of a partition, and none is read");
         log.hold_reading(false);
         eventually("read", &is_read);
-        edge.update_gauges(&log, &mut before);
+        edge.update_gauges(&*log, &mut before);
         assert_eq!(tail(), None, "ready again by itself");
         edge.server.stop();
     }

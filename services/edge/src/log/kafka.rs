@@ -241,6 +241,7 @@ impl Log for KafkaLog {
         let in_flight = self.producer.in_flight();
         Health {
             connected: self.state.connected.load(Relaxed),
+            unanswered: self.state.unanswered(),
             in_flight: in_flight.count(),
             oldest_in_flight: in_flight.oldest(),
             fault: self.state.fault(),

@@ -326,6 +326,7 @@ impl Log for MemoryLog {
         let pending = state.queue.iter().map(|(_, p)| p).chain(state.outcomes.iter().map(|(p, _)| p));
         Health {
             connected: !state.away,
+            unanswered: Duration::ZERO,
             in_flight: state.in_flight(),
             oldest_in_flight: pending.map(|p| p.since.elapsed()).max(),
             fault: None,

@@ -197,6 +197,8 @@ pub enum ScanEnd {
 pub struct Health {
     /// Whether any broker is connected.
     pub connected: bool,
+    /// For how long nothing that was asked has been answered; asked every other second, without SENDs too.
+    pub unanswered: Duration,
     /// Records handed over and not yet settled.
     pub in_flight: usize,
     /// Age of the oldest unsettled record; `None` when there is none.

@@ -54,6 +54,8 @@ pub(super) enum Role {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) connected: AtomicBool,
+    /// When the keeper first asked without an answer, if it has had none since.
+    unanswered_since: Mutex<Option<Instant>>,
     /// The producer is beyond repair; it takes nothing until it has been replaced.
     pub(super) fatal: AtomicBool,
     /// Set as long as `faults.reading` may be: spares the lock for each record.
@@ -131,6 +133,17 @@ impl State {
     pub(super) fn call(&self, ask: impl FnOnce(&mut Calls)) {
         ask(&mut lock(&self.calls));
         self.called.notify_all();
+    }
+
+    /// The keeper asked at this moment: has a broker answered?
+    pub(super) fn asked(&self, at: Instant, answered: bool) {
+        let mut since = lock(&self.unanswered_since);
+        *since = if answered { None } else { since.or(Some(at)) };
+    }
+
+    /// For how long nothing that the keeper asks has been answered.
+    pub(super) fn unanswered(&self) -> Duration {
+        lock(&self.unanswered_since).map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// The log is being closed: nobody waits for anything longer than he must.

@@ -80,12 +80,11 @@ impl KafkaFeed {
 
     fn take_news(&mut self) -> Result<(), LogError> {
         let failed = |error: KafkaError| LogError(format!("cannot change the assignment: {error}"));
+        // Looked for first and taken over last: it begins where the news that came before it say.
         let renewed = self.shared.take_renewed();
-        if let Some(renewed) = renewed {
-            self.go_over(renewed).map_err(failed)?;
-        }
         let news = self.shared.take_news();
-        news.into_iter().try_for_each(|item| self.act_on(item)).map_err(failed)
+        news.into_iter().try_for_each(|item| self.act_on(item)).map_err(failed)?;
+        renewed.map_or(Ok(()), |renewed| self.go_over(renewed)).map_err(failed)
     }
 
     /// Everything that the consumer has handed over counts as read, nothing else.

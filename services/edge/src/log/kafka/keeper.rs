@@ -1,8 +1,8 @@
 //! The background thread of a log: asks about the topic on a client of its own, so that nobody waits behind a fetch.
 //!
-//! Every ten seconds (every second while no broker answers, and at once when called): is a broker there, have
-//! partitions been added, has the log been replaced under a reader. It also replaces a producer beyond repair, and all
-//! clients when the properties have been renewed.
+//! Every other second: does a broker answer. Every ten seconds (every second while none does, and at once when called):
+//! have partitions been added, has the log been replaced under a reader. It also replaces a producer beyond repair, and
+//! all clients when the properties have been renewed or the topic has been made anew.
 
 use std::{
     ops::Range,
@@ -27,6 +27,8 @@ use super::{
 
 /// How often the client's log lines are served.
 const SERVE: Duration = Duration::from_secs(1);
+/// How often a broker is asked for a sign of life: an edge without SENDs would not notice that it is cut off.
+const ASK: Duration = Duration::from_secs(2);
 
 /// What the thread works on.
 pub(super) struct Keeper {
@@ -55,10 +57,15 @@ impl Keeper {
 
     fn run(self) {
         let _alarm = Alarm { reports: &*self.reports, name: "log-keeper" };
-        let mut looked = Instant::now();
+        let (mut looked, mut asked) = (Instant::now(), Instant::now());
         let mut stopped = Stopped::default();
+        // The topic has been made anew, and some client still knows the one before.
+        let mut outdated = false;
         loop {
-            let healthy = stopped.missing == 0 && self.state.connected.load(Relaxed) && !self.state.fatal.load(Relaxed);
+            let healthy = stopped.missing == 0
+                && !outdated
+                && self.state.connected.load(Relaxed)
+                && !self.state.fatal.load(Relaxed);
             let interval = Duration::from_secs(if healthy { 10 } else { 1 });
             let calls = self.state.await_call(interval.saturating_sub(looked.elapsed()).min(SERVE));
             if calls.stop {
@@ -79,15 +86,24 @@ impl Keeper {
             // Errors come in bursts; brokers are not asked for each of them.
             let now = stopped.add(calls.resets) || calls.urgent;
             let soon = if calls.look { Duration::from_millis(500) } else { interval };
-            if !now && looked.elapsed() < soon {
-                continue;
+            if now || looked.elapsed() >= soon {
+                if let Some(partitions) = self.ask() {
+                    outdated |= self.look(partitions, &mut stopped);
+                }
+                (looked, asked) = (Instant::now(), Instant::now());
+            } else if asked.elapsed() >= ASK {
+                self.ask();
+                asked = Instant::now();
             }
-            self.look(&mut stopped);
-            looked = Instant::now();
+            if outdated {
+                outdated = self.start_anew().inspect_err(|why| tracing::warn!(why, "cannot start anew yet")).is_err();
+            }
         }
     }
 
-    fn look(&self, stopped: &mut Stopped) {
+    /// Whether a broker answers, and how many partitions the topic has.
+    fn ask(&self) -> Option<usize> {
+        let asked = Instant::now();
         let known = self.observer.partitions();
         match &known {
             Ok(_) => {
@@ -104,12 +120,35 @@ impl Keeper {
                 let listens = self.observer.some_broker_listens();
                 self.state.connected.store(listens, Relaxed);
                 tracing::debug!(%error, listens, "no broker answers");
+                self.state.asked(asked, false);
+                return None;
             }
         }
-        let Ok(partitions) = known else { return };
+        self.state.asked(asked, true);
+        known.ok()
+    }
+
+    /// Compares every reader with the topic; whether the topic has been made anew.
+    fn look(&self, partitions: usize, stopped: &mut Stopped) -> bool {
+        let mut anew = false;
         for feed in self.feeds() {
-            self.compare(&feed, partitions, stopped);
+            anew |= self.compare(&feed, partitions, stopped);
         }
+        anew
+    }
+
+    /// Clients keep what they know of a topic that was deleted: one that has met its successor may never read or write
+    /// some partition of it. What it had under way is given up; its outcome is unknown.
+    fn start_anew(&self) -> Result<(), String> {
+        let settings = lock(&self.settings).clone();
+        for feed in self.feeds() {
+            feed.renew(&settings, &self.state).map_err(|error| error.to_string())?;
+        }
+        self.observer.renew(&settings, &self.state).map_err(|error| error.to_string())?;
+        self.scanners.renew(&settings);
+        self.producer.renew(&settings).map_err(|error| error.to_string())?;
+        tracing::info!(event = "started_anew", "the topic has been made anew, and so have all clients");
+        Ok(())
     }
 
     /// The readers that there are.
@@ -119,18 +158,19 @@ impl Keeper {
         feeds
     }
 
-    /// Compares a reader's positions with the partitions as they are.
-    fn compare(&self, feed: &FeedShared, partitions: usize, stopped: &mut Stopped) {
+    /// Compares a reader's positions with the partitions as they are; whether these are of another topic than those it
+    /// has read.
+    fn compare(&self, feed: &FeedShared, partitions: usize, stopped: &mut Stopped) -> bool {
         // Taken before the brokers are asked: a position below the high watermark cannot become one above it.
         let places = feed.places();
         let positions: Vec<i64> = places.iter().map(Place::next).collect();
         if partitions > positions.len() {
             feed.tell(News::Partitions(partitions));
         }
-        let (mut lows, mut found) = (vec![None; positions.len()], 0);
+        let (mut lows, mut found, mut anew) = (vec![None; positions.len()], 0, false);
         for (partition, &seen) in positions.iter().enumerate() {
             if self.state.is_stopping() {
-                return;
+                return false;
             }
             let Ok(Range { start: low, end: high }) = self.observer.range(number(partition), ANSWER) else {
                 continue;
@@ -141,12 +181,14 @@ impl Keeper {
             // that stopped has lost it.
             if seen > high || (stopped.missing > 0 && seen < low) {
                 found += 1;
+                anew |= seen > high;
                 feed.tell(News::OutOfRange { partition, seen, resume_at: low });
             }
         }
         match marks::replaced(&self.observer, &places, &lows) {
             Ok(replaced) => {
                 found += replaced.len();
+                anew |= !replaced.is_empty();
                 for (partition, mark) in replaced {
                     let resume_at = lows[partition].unwrap_or(0);
                     feed.tell(News::Replaced { partition, mark, resume_at });
@@ -157,7 +199,7 @@ impl Keeper {
         // A partition stopped, all offsets are in range by now, and no mark is missing. Nobody can say which it was, so
         // every partition that stands still is started again, and its gap is announced.
         if stopped.missing > 0 && found == 0 && lows.iter().all(Option::is_some) {
-            stopped.missing = 0;
+            (stopped.missing, anew) = (0, true);
             for (partition, seen) in positions.into_iter().enumerate() {
                 feed.tell(News::OutOfRange { partition, seen, resume_at: seen });
             }
@@ -166,6 +208,7 @@ impl Keeper {
         if self.state.reading_faulty.load(Relaxed) && self.may_read(&places) {
             self.state.set_fault(Fault::Reading, None);
         }
+        anew
     }
 
     /// Whether every partition hands over what lies at the reader's place: the reader itself says nothing while nothing
