@@ -13,6 +13,9 @@ use super::{
     observer::{ANSWER, Found, Observer, number},
 };
 
+/// The longest wait for a record of every partition.
+const RECORDS: Duration = Duration::from_secs(10);
+
 /// Where a partition is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Begin {
@@ -71,7 +74,7 @@ fn offsets_before(observer: &Observer, offsets: &[Option<i64>], age: Duration) -
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     let append_time = |message: &BorrowedMessage<'_>| message.timestamp().to_millis();
     let mut times = Vec::new();
-    for (asked, found) in offsets.iter().zip(observer.first_at(offsets, ANSWER, append_time)?) {
+    for (asked, found) in offsets.iter().zip(observer.first_at(offsets, RECORDS, append_time)?) {
         times.push(match found {
             Found::Record(ms) => ms,
             Found::Nothing if asked.is_some() => return Err(KafkaError::MessageConsumption(Code::OperationTimedOut)),

@@ -206,7 +206,9 @@ impl KafkaSettings {
         config.set("statistics.interval.ms", "0");
         // It reads a record here and there; questions must not wait behind that.
         config.set("fetch.wait.max.ms", "10");
-        config.set("fetch.message.max.bytes", "16384").set("queued.min.messages", "1");
+        // The largest batch there can be: of a smaller piece brokers send only one partition's at a time.
+        let batch = self.max_message_bytes.to_string();
+        config.set("fetch.message.max.bytes", batch).set("queued.min.messages", "1");
         config
     }
 
