@@ -1,7 +1,7 @@
 # `make` alone prints the targets: a target's help is the text after its `##`.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check kafka cluster down load chaos fuzz tools print-edge
+.PHONY: help run test check kafka cluster down load chaos fuzz simulate tools print-edge
 
 # A missing toolchain is named (make tools), never downloaded behind anyone's back.
 export RUSTUP_AUTO_INSTALL = 0
@@ -59,6 +59,10 @@ chaos: ## Break things under load, check the promises [F=kill-edge|all|random|li
 
 fuzz: ## The STOMP codec's fuzz targets, coverage-guided, DURATION seconds each [DURATION=30]
 	@deploy/local/fuzz $(DURATION)
+
+simulate: ## Whole edges under simulated faults, one run for each seed [SEEDS=6000], or one again [SEED=...] [STORY=60]
+	@$(NEED_CARGO) && SEED=$(SEED) SEEDS=$(SEEDS) STORY=$(STORY) \
+	  cargo test --release --locked -p klatsch-edge --test simulation -- --nocapture
 
 tools: ## Install what is missing where that can be done; name the rest
 	@deploy/local/tools

@@ -44,8 +44,9 @@ struct Room {
 }
 
 /// The rooms of a worker.
-#[derive(Default)]
 pub struct Hub {
+    /// Members that are served at once.
+    slice: usize,
     rooms: HashMap<RoomId, Room, RandomState>,
     memberships: Slab<(RoomId, u32)>,
     /// Large rooms with something to deliver, in turn.
@@ -54,7 +55,19 @@ pub struct Hub {
     pub frames: Frames,
 }
 
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new(SLICE)
+    }
+}
+
 impl Hub {
+    /// A hub that serves `slice` members, at least one, before others get their turn.
+    pub fn new(slice: usize) -> Self {
+        let (rooms, memberships, sweeps) = (HashMap::default(), Slab::new(), VecDeque::new());
+        Self { slice: slice.max(1), rooms, memberships, sweeps, frames: Frames::default() }
+    }
+
     /// Adds a subscription to a room; its membership, and the shape of its frames.
     pub fn join(
         &mut self,
@@ -89,7 +102,7 @@ impl Hub {
     /// Offers a message to everybody in its room, now or in the sweeps that follow.
     pub fn deliver(&mut self, message: Arc<Message>, offer: &mut impl FnMut(Member, &Message, &mut Frames)) {
         let Some(room) = self.rooms.get_mut(&message.room) else { return };
-        if room.members.len() > SLICE || !room.sweeping.is_empty() || !room.waiting.is_empty() {
+        if room.members.len() > self.slice || !room.sweeping.is_empty() || !room.waiting.is_empty() {
             if room.waiting.is_empty() && room.sweeping.is_empty() {
                 self.sweeps.push_back(message.room);
             }
@@ -112,7 +125,7 @@ impl Hub {
                 room.left = room.members.len();
             }
             // From the back: who joins meanwhile is added behind and has begun after these messages.
-            let first = room.left.saturating_sub(SLICE);
+            let first = room.left.saturating_sub(self.slice);
             for message in &room.sweeping {
                 for member in &room.members[first..room.left] {
                     offer(*member, message, &mut self.frames);

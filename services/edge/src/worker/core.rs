@@ -92,6 +92,12 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         }
     }
 
+    /// The same, with rooms served in slices of another size than [`crate::hub::SLICE`], before anybody has joined one.
+    pub fn with_slice(mut self, slice: usize) -> Self {
+        self.hub = Hub::new(slice);
+        self
+    }
+
     /// A turn begins. `now` counts from any fixed origin and never runs backwards.
     pub fn begin_turn(&mut self, now: Duration) {
         self.now = now;

@@ -110,7 +110,7 @@ impl Edge {
             let (log, follower, gate, identities) = (producer.clone(), inbox.clone(), gate.clone(), names.clone());
             let outlets = Outlets { log, follower, identities, gate, worker, unasked: VecDeque::new() };
             Worker {
-                core: Core::new(worker, outlets, settings.clone(), metrics.clone()),
+                core: Core::new(worker, outlets, settings.clone(), metrics.clone()).with_slice(plan.slice),
                 links: BTreeMap::new(),
                 arriving: Vec::new(),
                 told: VecDeque::new(),

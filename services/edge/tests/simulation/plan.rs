@@ -68,6 +68,8 @@ pub struct Plan {
     pub scan: (usize, usize),
     /// What was read for one session may wait in memory; for all.
     pub replay_bytes: (usize, usize),
+    /// Members of a room that are served at once.
+    pub slice: usize,
     /// What fits into a socket, each way.
     pub socket_bytes: usize,
     pub follower_inbox: usize,
@@ -124,6 +126,7 @@ impl Plan {
             outbound_bytes: *rng.pick(&[500, 3000, 65_536]),
             scan: (*rng.pick(&[20, 100_000]), *rng.pick(&[5_000, 8 << 20])),
             replay_bytes: (*rng.pick(&[3_000, 1 << 20]), *rng.pick(&[10_000, 16 << 20])),
+            slice: *rng.pick(&[1, 3, 128]),
             socket_bytes: *rng.pick(&[300, 2000, 16_384]),
             follower_inbox: *rng.pick(&[1, 4, 1000]),
             producer_queue: *rng.pick(&[3, 50, 1000]),

@@ -104,7 +104,9 @@ impl Subscription {
         if begun != Begun::Recovered {
             let known = match self.asked {
                 Asked::From { token, genuine } => {
-                    genuine && token.offset <= at && (token.check != 0 || !plan.faults.poison)
+                    // Of what nobody can read a tail keeps nothing.
+                    let kept = truth.get(token.partition, token.offset).map_or(!plan.faults.poison, |it| it.readable);
+                    genuine && kept && token.offset <= at
                 }
                 Asked::Now => false,
                 // A log that begins with what no edge can read has no known beginning.

@@ -22,6 +22,8 @@ pub struct Stored {
     pub body: Bytes,
     uuid: Option<[u8; 16]>,
     hash: u64,
+    /// It is a message of its room, shown or not.
+    pub readable: bool,
     pub shown: bool,
 }
 
@@ -119,7 +121,8 @@ fn judge(record: &ReadRecord<'_>, before: &[Stored], pinned: i32) -> Stored {
         same && record.timestamp_ms - earlier.timestamp_ms <= REPEAT_MS
     };
     let repeated = before.iter().rev().find(repeats).is_some();
-    let shown = lies_right && content.is_ok() && !repeated;
+    let readable = lies_right && content.is_ok();
+    let shown = readable && !repeated;
     let content = content.unwrap_or_default();
     let attempt = content.headers.iter().find(|header| header.name == "attempt").map(|header| header.value.clone());
     Stored {
@@ -132,6 +135,7 @@ fn judge(record: &ReadRecord<'_>, before: &[Stored], pinned: i32) -> Stored {
         body: content.body,
         uuid,
         hash,
+        readable,
         shown,
     }
 }
