@@ -22,7 +22,7 @@ ask_kafka() {
 # controller to clients but a broker by chance.
 controller() {
   local became='Completed transition to Leader(localVoterNode=VoterNode(voterKey=ReplicaKey(id='
-  cat "$kafka_state"/n*/log.old "$kafka_state"/n*/log 2>/dev/null |
+  { cat "$kafka_state"/n*/log.old "$kafka_state"/n*/log 2>/dev/null || true; } | # no log is old before a restart
     sed -n "s/.*$became\([0-9]*\),.*, epoch=\([0-9]*\), epochStartOffset.*/\2 \1/p" | sort -n | sed -n '$s/.* //p'
 }
 

@@ -149,6 +149,10 @@ impl Edge {
         let gate = Arc::new(LogGate::default());
         let started = self.start_follower(&log).and_then(|follower| self.start_workers(&log, &follower, &gate, polls));
         if let Err(error) = started {
+            if self.shutdown.is_draining() {
+                self.server.stop();
+                return Exit::Drained;
+            }
             tracing::error!(event = "start_failed", %error, "a thread does not start");
             return Exit::ThreadDied;
         }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufWriter, Write as _},
+    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -149,7 +150,7 @@ pub fn each(settings: &DumpSettings, mut take: impl FnMut(Line) -> io::Result<()
     let consumer: BaseConsumer = config.create().map_err(|error| format!("librdkafka: {error}"))?;
 
     let asked = |error: KafkaError| format!("{kafka}: {error}\n  is Kafka running there? `make kafka` starts one");
-    let metadata = consumer.fetch_metadata(Some(topic), ANSWER).map_err(asked)?;
+    let metadata = patiently(|| consumer.fetch_metadata(Some(topic), ANSWER)).map_err(asked)?;
     let partitions = metadata.topics().first().map(|topic| topic.partitions()).unwrap_or_default();
     if partitions.is_empty() {
         return Err(format!("{kafka} has no topic {topic}; --topic names another"));
@@ -157,10 +158,21 @@ pub fn each(settings: &DumpSettings, mut take: impl FnMut(Line) -> io::Result<()
     let mut ids: Vec<i32> = partitions.iter().map(|partition| partition.id()).collect();
     ids.sort_unstable();
     for id in ids {
-        let (low, high) = consumer.fetch_watermarks(topic, id, ANSWER).map_err(asked)?;
+        let (low, high) = patiently(|| consumer.fetch_watermarks(topic, id, ANSWER)).map_err(asked)?;
         partition(&consumer, topic, id, low, high, &mut take)?;
     }
     Ok(())
+}
+
+/// Asks again for a while: a leader that has just moved answers soon.
+fn patiently<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    let until = Instant::now() + ANSWER;
+    loop {
+        match ask() {
+            Err(_) if Instant::now() < until => sleep(Duration::from_millis(200)),
+            answer => return answer,
+        }
+    }
 }
 
 fn partition(

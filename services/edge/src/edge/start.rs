@@ -74,7 +74,7 @@ impl Edge {
         let limits = &self.config.limits;
         let bounds = Bounds { bytes: limits.tail_bytes, age: limits.tail_time };
         let follower = Follower::new(self.mail.len(), self.config.topic.partitions, bounds, Arc::clone(&self.metrics));
-        let feed = log.feed(start_of(&self.config)).map_err(|LogError(why)| io::Error::other(why))?;
+        let feed = self.open_feed(&**log)?;
         let outboxes: Vec<_> = self.mail.iter().map(|mail| mail.follower.clone()).collect();
         let (readiness, heartbeat) = (Arc::clone(&self.readiness), self.readiness.heartbeat("follower", SILENT));
         let (mailbox, questions) = (inbox.clone(), desk.clone());
@@ -86,6 +86,18 @@ impl Edge {
         })?;
         self.start_lookers(log, &desk, &inbox)?;
         Ok(inbox)
+    }
+
+    /// Brokers that have just answered may be gone again: they are waited for, as at the very beginning.
+    fn open_feed<L: Log>(&self, log: &L) -> io::Result<L::Feed> {
+        let cancelled = self.cancelled();
+        loop {
+            match log.feed(start_of(&self.config)) {
+                Ok(feed) => return Ok(feed),
+                Err(LogError(why)) if cancelled() => return Err(io::Error::other(why)),
+                Err(LogError(why)) => tracing::warn!(event = "waiting_for_log", why, "the log cannot be read yet"),
+            }
+        }
     }
 
     fn start_lookers<L: Log>(&self, log: &Arc<L>, desk: &Arc<Desk>, inbox: &Arc<FollowerInbox>) -> io::Result<()> {

@@ -52,7 +52,7 @@ use renewal::Renewal;
 use scan::Scanners;
 
 /// How long a feed waits for brokers that have just answered.
-const FEED_PATIENCE: Duration = Duration::from_secs(30);
+const FEED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A topic in Kafka: one producer, one feed, clients for looking back and for questions.
 pub struct KafkaLog {
