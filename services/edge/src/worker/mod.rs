@@ -27,3 +27,6 @@ pub use event_loop::{BELL, Worker};
 pub use mailboxes::{Authenticated, Control, Mailboxes, ReportsToWorkers};
 pub use outlets::{Identities, LogGate, Outlets};
 pub use socket::ClientSocket;
+
+#[cfg(test)]
+mod tests;

@@ -152,8 +152,7 @@ impl Client {
             },
         };
         let receipt = !matches!(asked, Asked::From { genuine: true, .. } | Asked::Now) || !rng.one_in(6);
-        let low = eyes.log.offsets(partition).start;
-        let mut subscription = Subscription::new(id, room, asked, receipt, low);
+        let mut subscription = Subscription::new(id, room, asked, receipt);
         let destination = format!("{}{room}", rng.pick(&["/topic/", "/sub/"]));
         let from = match asked {
             Asked::Now => None,

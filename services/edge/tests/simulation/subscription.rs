@@ -6,7 +6,7 @@ use std::{collections::VecDeque, ops::Not};
 use chat_proto::MessageId;
 use stomp_proto::Headers;
 
-use crate::{plan::Plan, truth::Truth};
+use crate::{session::Eyes, truth::Truth};
 
 /// Where a SUBSCRIBE asks to begin.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub struct Subscription {
     pub last: Option<i64>,
     /// The partition's end at the RECEIPT.
     position: Option<i64>,
-    /// The log's first offset when `First` was asked.
+    /// The log's first offset when `First` was answered.
     pub low: i64,
     /// UNSUBSCRIBE has been sent.
     pub leaving: bool,
@@ -57,7 +57,7 @@ pub enum Begun {
 }
 
 impl Subscription {
-    pub fn new(id: &str, room: &str, asked: Asked, receipt: bool, low: i64) -> Self {
+    pub fn new(id: &str, room: &str, asked: Asked, receipt: bool) -> Self {
         let start = match asked {
             // Without a receipt it goes on, or the session hears of the gap.
             Asked::From { token, .. } if !receipt => Some(token.offset),
@@ -72,7 +72,7 @@ impl Subscription {
             start,
             last: None,
             position: None,
-            low,
+            low: 0,
             leaving: false,
             mode: "auto",
             prefetch: usize::MAX,
@@ -81,7 +81,8 @@ impl Subscription {
     }
 
     /// The RECEIPT of SUBSCRIBE.
-    pub fn handle_receipt(&mut self, headers: &Headers, truth: &Truth, plan: &Plan) -> Result<Begun, String> {
+    pub fn handle_receipt(&mut self, headers: &Headers, eyes: &Eyes<'_>) -> Result<Begun, String> {
+        let Eyes { truth, plan, log, .. } = *eyes;
         self.joining = false;
         let remembers_all = plan.remembers_all();
         let position = headers.get("x-position").ok_or("RECEIPT of SUBSCRIBE without x-position")?;
@@ -125,7 +126,11 @@ impl Subscription {
             Asked::Now => Some(at),
             Asked::From { genuine: false, token } => return Err(format!("{token} is recovered in {}", self.room)),
             Asked::From { token, .. } => Some(token.offset),
-            Asked::First => (self.low == 0).then_some(-1),
+            Asked::First => {
+                // Retention goes on while the log is asked.
+                self.low = log.offsets(position.partition).start;
+                (self.low == 0).then_some(-1)
+            }
             Asked::Since(ms) => {
                 let late =
                     |offset: &i64| truth.get(position.partition, *offset).is_some_and(|it| it.timestamp_ms >= ms);

@@ -1,0 +1,194 @@
+//! What only a worker's core can show without a socket: things that happen in one turn.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    cell::RefCell,
+    io::{self, ErrorKind, Read, Write},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{ClientSocket, Core};
+use crate::{
+    auth::{Identity, Rights, UpgradeCredentials},
+    context::{AuthJob, Settings, Shell},
+    destination::Destinations,
+    log::{NewRecord, Outcome, Reason, Ticket},
+    message::ToFollower,
+    metrics::Metrics,
+    tokens::Checked,
+    upgrade::ConnectionGuard,
+};
+
+/// A socket whose client has sent everything at once.
+struct Socket {
+    input: Vec<u8>,
+    output: Rc<RefCell<Vec<u8>>>,
+}
+
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let count = self.input.len().min(into.len());
+        into[..count].copy_from_slice(&self.input[..count]);
+        self.input.drain(..count);
+        Ok(count)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.output.borrow_mut().write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl ClientSocket for Socket {
+    fn finish(&mut self) {}
+
+    fn cut(&mut self) {}
+}
+
+/// Takes every record, and knows who sent it.
+#[derive(Default)]
+struct Outside {
+    published: Rc<RefCell<Vec<Ticket>>>,
+    away: bool,
+}
+
+impl Shell for Outside {
+    fn publish(&mut self, _: NewRecord, ticket: Ticket) -> Result<(), Reason> {
+        self.published.borrow_mut().push(ticket);
+        Ok(())
+    }
+
+    fn ask(&mut self, _: ToFollower) {}
+
+    fn ask_again(&mut self) -> bool {
+        true
+    }
+
+    fn is_congested(&self) -> bool {
+        false
+    }
+
+    fn authenticate(&mut self, _: AuthJob) -> Checked {
+        Checked::Now(Ok(Identity { user: "ann".into(), rights: Rights::all(), expires_at: None }))
+    }
+
+    fn session_id(&mut self) -> String {
+        "0".repeat(32)
+    }
+
+    fn message_uuid(&mut self) -> [u8; 16] {
+        [7; 16]
+    }
+
+    fn is_log_away(&mut self) -> bool {
+        self.away
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        stomp: Arc::default(),
+        stomp_frame_bytes: 81 * 1024,
+        credentials: Default::default(),
+        destinations: Destinations::default(),
+        partitions: 1,
+        instance: "edge".to_owned(),
+        max_receipts: 100,
+        outbound_bytes: 65_536,
+        replay_bytes: 65_536,
+        log_limit: Default::default(),
+        send_timeout: Duration::from_secs(15),
+        ping_every: Duration::from_secs(25),
+        stuck_timeout: Duration::from_secs(10),
+    }
+}
+
+const AT: fn(u64) -> Duration = Duration::from_secs;
+const SOFT: &str =
+    "CONNECT\naccept-version:1.2\nhost:a\nx-errors:soft\n\n\0SUBSCRIBE\nid:e\ndestination:/user/queue/errors\n\n\0";
+
+/// A worker whose one client has sent `frames`, after a turn; what the client gets.
+fn worker(outside: Outside, frames: &str) -> (Core<Socket, Outside>, Rc<RefCell<Vec<u8>>>) {
+    // One masked message each; the mask is 0, so the text stays legible.
+    let mut input = Vec::new();
+    for frame in frames.split_inclusive('\0') {
+        input.extend([0x81, 0xfe]);
+        input.extend((frame.len() as u16).to_be_bytes());
+        input.extend([0; 4]);
+        input.extend(frame.as_bytes());
+    }
+    let output = Rc::default();
+    let mut core = Core::new(0, outside, Arc::new(settings()), Arc::new(Metrics::new()));
+    core.begin_turn(AT(1));
+    let socket = Socket { input, output: Rc::clone(&output) };
+    core.open(socket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
+    for _ in 0..3 {
+        core.finish_turn();
+    }
+    (core, output)
+}
+
+/// Which receipts were answered, in order: `+` RECEIPT, `-` an error.
+fn answers(output: &RefCell<Vec<u8>>) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.borrow()).into_owned();
+    let answer = |frame: &str| {
+        let id = frame.split("\nreceipt-id:").nth(1)?.lines().next()?.to_owned();
+        Some(if frame.contains("RECEIPT\n") { format!("+{id}") } else { format!("-{id}") })
+    };
+    text.split('\0').filter_map(answer).collect()
+}
+
+#[test]
+fn p5_a_transaction_that_is_refused_softly_is_answered_whole() {
+    let transaction = "BEGIN\ntransaction:t\n\n\0SEND\ndestination:/topic/a\ntransaction:t\nreceipt:1\n\n\0SEND\n\
+        destination:/topic/a\ntransaction:t\nreceipt:2\n\n\0COMMIT\ntransaction:t\nreceipt:3\n\n\0";
+    let outside = Outside { away: true, ..Outside::default() };
+    let published = outside.published.clone();
+    let (_core, output) = worker(outside, &format!("{SOFT}{transaction}"));
+    assert_eq!(answers(&output), ["-1", "-2", "-3"]);
+    assert!(published.borrow().is_empty());
+}
+
+#[test]
+fn p5_what_is_stored_of_a_transaction_is_receipted_though_the_rest_fails() {
+    let transaction = "BEGIN\ntransaction:t\n\n\0SEND\ndestination:/topic/a\ntransaction:t\nreceipt:1\n\n\0SEND\n\
+        destination:/topic/a\ntransaction:t\nreceipt:2\n\n\0COMMIT\ntransaction:t\nreceipt:3\n\n\0";
+    let outside = Outside::default();
+    let published = outside.published.clone();
+    let (mut core, output) = worker(outside, &format!("{SOFT}{transaction}"));
+    let tickets = published.borrow().clone();
+    core.begin_turn(AT(2));
+    core.handle_outcome(tickets[0], Outcome::Stored { partition: 0, offset: 0, timestamp_ms: 0 });
+    core.handle_outcome(tickets[1], Outcome::Refused(Reason::Purged));
+    core.finish_turn();
+    let mut answers = answers(&output);
+    answers.sort();
+    assert_eq!(answers, ["+1", "-2", "-3"]);
+}
+
+#[test]
+fn p5_d02_disconnect_is_not_receipted_before_the_sends_whose_time_is_up() {
+    let sends = "SEND\ndestination:/topic/a\nreceipt:1\n\n\0SEND\ndestination:/topic/a\nreceipt:2\n\n\0DISCONNECT\n\
+        receipt:3\n\n\0";
+    let outside = Outside::default();
+    let published = outside.published.clone();
+    let (mut core, output) = worker(outside, &format!("{SOFT}{sends}"));
+    let first = published.borrow()[0];
+    // The report comes in the turn in which the time-out is due, before the timer is looked at.
+    core.begin_turn(AT(16));
+    core.handle_outcome(first, Outcome::Stored { partition: 0, offset: 0, timestamp_ms: 0 });
+    core.finish_turn();
+    let answers = answers(&output);
+    assert!(answers.iter().position(|it| it == "-2") < answers.iter().position(|it| it == "+3"), "{answers:?}");
+    assert_eq!(answers.len(), 3);
+}
