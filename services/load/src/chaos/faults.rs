@@ -122,7 +122,7 @@ pub(super) const ALL: [Fault; 21] = [
     Fault { name: "trim-log-paused", on: Edges, closes: &[4003], gaps: true, sends: Unknown, recovers: AfterEnd(10), ..HARMLESS },
     Fault { name: "poison-record", on: Topic, random: Some(Args::None), ..HARMLESS },
     Fault { name: "disk-full", recovers: Alone(10), ..HARMLESS },
-    Fault { name: "credential-rotation", on: Edges, secure: true, ..HARMLESS },
+    Fault { name: "credential-rotation", on: Edges, closes: &[4004], sends: Fail, recovers: Alone(10), secure: true, ..HARMLESS },
     Fault { name: STORM, closes: &[1006], recovers: Alone(30), ..EDGE_ENDS },
     Fault { name: "mixed-versions", closes: &[1012, 1001], recovers: AfterEnd(5), ..EDGE_ENDS },
 ];
