@@ -205,7 +205,7 @@ impl World {
             }
             Actor::Worker(at, worker) => {
                 if let Place::Up(edge) = &mut edges[at] {
-                    edge.step_worker(worker, rng, *now);
+                    return edge.step_worker(worker, plan, rng, *now);
                 }
             }
             Actor::Link(at) => {
@@ -220,7 +220,8 @@ impl World {
 
     fn step_client(&mut self, at: usize) -> Result<(), String> {
         if self.clients[at].session.is_none() {
-            return Ok(self.connect(at));
+            self.connect(at);
+            return Ok(());
         }
         let Self { plan, now, cluster, clients, stage, trace, .. } = self;
         let calm = *stage != Stage::Chaos;
