@@ -13,7 +13,7 @@ use klatsch_edge::{
     follower_thread::FollowerInbox,
     log::{Feed, Log, Outcome, Ticket, memory::MemoryFeed},
     looker::{Looking, Question},
-    message::{FromFollower, ToFollower},
+    message::ToFollower,
     metrics::Metrics,
     tokens::Checked,
     upgrade::ConnectionGuard,
@@ -25,6 +25,7 @@ use crate::{
     link::{Shared, SimSocket},
     plan::Plan,
     rng::Rng,
+    worker::Worker,
 };
 
 /// Messages that may wait at a worker; the follower stands still then.
@@ -59,18 +60,6 @@ impl Identities for Names {
         let mut rng = self.rng.lock().unwrap();
         (u128::from(rng.next()) << 64 | u128::from(rng.next())).to_be_bytes()
     }
-}
-
-/// One worker, and what waits for it.
-pub struct Worker {
-    pub core: Core<SimSocket, Outlets<Producer, Names>>,
-    links: BTreeMap<usize, Shared>,
-    arriving: Vec<Shared>,
-    told: VecDeque<FromFollower>,
-    reports: VecDeque<(Ticket, Outcome)>,
-    /// When it asked to be woken.
-    pub wake_at: Duration,
-    pub stalled_until: Duration,
 }
 
 /// A running edge.
@@ -115,6 +104,7 @@ impl Edge {
                 arriving: Vec::new(),
                 told: VecDeque::new(),
                 reports: VecDeque::new(),
+                full: BTreeMap::new(),
                 wake_at: now,
                 stalled_until: Duration::ZERO,
             }
@@ -254,7 +244,7 @@ impl Edge {
     }
 
     /// A turn of a worker, with some of what waits for it.
-    pub fn step_worker(&mut self, index: usize, rng: &mut Rng, now: Duration) {
+    pub fn step_worker(&mut self, index: usize, plan: &Plan, rng: &mut Rng, now: Duration) -> Result<(), String> {
         let worker = &mut self.workers[index];
         worker.core.begin_turn(now);
         for link in std::mem::take(&mut worker.arriving) {
@@ -287,6 +277,7 @@ impl Edge {
             worker.links.remove(&socket.slot);
         }
         worker.wake_at = now + worker.core.patience(now);
+        worker.judge_growth(plan)
     }
 
     /// What is still on its way to the brokers when the process dies may arrive: some of it, in order.

@@ -50,7 +50,8 @@ pub struct Link {
     readable: bool,
     writable: bool,
     read_closed: bool,
-    blocked: bool,
+    /// The edge has been told that there is no room, and not yet that there is again.
+    pub blocked: bool,
 }
 
 /// Both ends hold one.

@@ -11,7 +11,7 @@
 //! | `world.rs` | the scheduler |
 //! | `chaos.rs` | the faults |
 //! | `judge.rs` | what has to hold: always, once all is calm, at the end |
-//! | `edge.rs`, `kafka.rs`, `link.rs` | an edge without threads, its producer and the brokers, its sockets |
+//! | `edge.rs`, `worker.rs`, `kafka.rs`, `link.rs` | an edge without threads, its producer and the brokers, its sockets |
 //! | `client.rs`, `habits.rs` | clients: what they want, what they do next |
 //! | `session.rs`, `heard.rs`, `limits.rs`, `subscription.rs` | what each may expect (promises 1–5, 7, 8, 10) |
 //! | `truth.rs` | what is really in the log, and what of it is to be shown |
@@ -37,6 +37,7 @@ mod session;
 mod subscription;
 mod truth;
 mod websocket;
+mod worker;
 mod world;
 
 use world::World;

@@ -205,7 +205,7 @@ impl World {
             }
             Actor::Worker(at, worker) => {
                 if let Place::Up(edge) = &mut edges[at] {
-                    edge.step_worker(worker, rng, *now);
+                    return edge.step_worker(worker, plan, rng, *now);
                 }
             }
             Actor::Link(at) => {
