@@ -220,7 +220,12 @@ impl Tail {
         self.partition(partition).restart(offset);
         let (front, entries) = (self.front, &self.entries);
         self.firsts.forget_where(|seq| entries.get((seq - front) as usize).is_none_or(|it| it.partition == partition));
+        // The gap has a number of its own: what comes behind it differs from it, and who joins behind it misses nothing.
         let end = self.newest() + 1;
+        let (timestamp_ms, value) = (self.newest_ms, Bytes::new());
+        let gap = Entry { partition, offset: offset - 1, timestamp_ms, room: NO_ROOM, value, previous: 0, next: 0 };
+        self.bytes += ENTRY_BYTES;
+        self.entries.push_back(gap);
         self.rooms.forget(end, in_partition)
     }
 

@@ -50,6 +50,23 @@ fn p3_what_was_forgotten_is_never_silence() {
 }
 
 #[test]
+fn p3_behind_a_gap_a_room_begins_anew() {
+    let mut tail = roomy();
+    let room = tail.join(b"a", 0);
+    tail.append(&record("a", 0, b"x"), true);
+    let before = tail.newest();
+    assert_eq!(tail.forget_partition(0, 10, |_| true), [room]);
+    let joined = tail.newest();
+    assert_eq!(tail.after(room, before), After::Forgotten, "who had everything before it has missed something");
+    assert_eq!(tail.after(room, joined), After::End, "who joins behind it has not");
+    // The first one cannot be read: looking for the last messages must not stop at it for ever.
+    tail.append(&record("a", 10, b"broken"), true);
+    assert_eq!(tail.place_of_last(room, 5, 0), (tail.newest(), 0));
+    assert_eq!(tail.after(room, joined), After::Entry(tail.newest()));
+    assert_eq!(tail.after(room, before), After::Forgotten);
+}
+
+#[test]
 fn age_bounds_it_and_unused_rooms_leave_no_trace() {
     let mut tail = Tail::new(Bounds { bytes: usize::MAX, age: Duration::from_secs(5) });
     for offset in 0..100 {
