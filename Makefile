@@ -60,7 +60,7 @@ chaos: ## Break things under load, check the promises [F=kill-edge|all|random|li
 fuzz: ## The STOMP codec's fuzz targets, coverage-guided, DURATION seconds each [DURATION=30]
 	@deploy/local/fuzz $(DURATION)
 
-simulate: ## Whole edges under simulated faults, one run for each seed [SEEDS=3000], or one again [SEED=...] [STORY=60]
+simulate: ## Whole edges under simulated faults, one run for each seed [SEEDS=6000], or one again [SEED=...] [STORY=60]
 	@$(NEED_CARGO) && SEED=$(SEED) SEEDS=$(SEEDS) STORY=$(STORY) \
 	  cargo test --release --locked -p klatsch-edge --test simulation -- --nocapture
 

@@ -43,7 +43,7 @@ mod world;
 use world::World;
 
 /// Runs of `make test`.
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 6000;
 /// Lines of a failed run's story; `STORY=…` for more.
 const STORY: u64 = 60;
 /// The first seed of `make test`; each run of it tries the same ones.
