@@ -125,11 +125,13 @@ impl Tail {
 
     /// Makes `seq` the room's newest entry; the one before it.
     fn link(&mut self, room: RoomId, seq: Seq) -> Seq {
+        let front = self.front;
         let slot = &mut self.rooms[room];
         let newest = std::mem::replace(&mut slot.last, seq);
         if newest == 0 {
             slot.first = seq;
-            return slot.forgotten;
+            // After `forget_partition` that is the number of the gap, which is kept.
+            return slot.forgotten.min(front - 1);
         }
         let place = (newest - self.front) as usize;
         self.entries[place].next = seq;

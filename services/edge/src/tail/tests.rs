@@ -108,6 +108,30 @@ fn p3_a_lost_partition_is_a_gap_for_all_its_rooms() {
     assert_eq!(tail.after(a, next), After::End);
 }
 
+#[test]
+fn p3_history_behind_a_gap_is_what_came_after_it() {
+    let mut tail = roomy();
+    let room = tail.join(b"a", 0);
+    let value = chat_proto::encode(&chat_proto::Outgoing {
+        uuid: [1; 16],
+        room: "a",
+        sender: "ann",
+        content_type: "",
+        headers: &[],
+        body: b"",
+        idempotency_key: "",
+        origin: "",
+    });
+    tail.append(&record("a", 0, &value), true);
+    tail.forget_partition(0, 7, |_| true);
+    let first = tail.append(&record("a", 7, &value), true);
+    assert_eq!(tail.place_of_last(room, 5, 0), (first - 1, 1), "the one record, once");
+    tail.forget_partition(0, 9, |_| true);
+    tail.append(&record("b", 9, &value), true);
+    let last = tail.append(&record("a", 10, &value), true);
+    assert_eq!(tail.place_of_last(room, 5, 0), (last - 1, 1), "and none of another room");
+}
+
 proptest! {
     /// Whatever is appended and forgotten, a reader sees all of its room behind its place, or is told of the gap.
     #[test]

@@ -21,8 +21,11 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
-    time::Instant,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 mod chaos;
@@ -44,6 +47,8 @@ use world::World;
 
 /// Runs of `make test`.
 const SEEDS: u64 = 6000;
+/// A run takes milliseconds.
+const ENDLESS: Duration = Duration::from_secs(90);
 /// Lines of a failed run's story; `STORY=…` for more.
 const STORY: u64 = 60;
 /// The first seed of `make test`; each run of it tries the same ones.
@@ -77,6 +82,25 @@ fn replay(seed: u64) -> Result<String, String> {
     }
 }
 
+/// What a thread is at: an edge that loops for ever would otherwise never be heard of.
+#[derive(Default)]
+struct Watched(Mutex<Option<(u64, Instant)>>);
+
+impl Watched {
+    fn set(&self, seed: u64) {
+        *self.0.lock().unwrap() = (seed > 0).then(|| (seed, Instant::now()));
+    }
+
+    fn judge(&self) {
+        if let Some((seed, since)) = *self.0.lock().unwrap()
+            && since.elapsed() > ENDLESS
+        {
+            println!("seed {seed}: a step does not come to an end; look at it with SEED={seed} and a debugger");
+            std::process::exit(1);
+        }
+    }
+}
+
 /// Promises 1–5, 7, 8 and 10 under thousands of orders of events.
 #[test]
 fn p1_p2_p3_p4_p5_p7_p8_p10_hold_for_every_seed() {
@@ -90,28 +114,33 @@ fn p1_p2_p3_p4_p5_p7_p8_p10_hold_for_every_seed() {
     let (next, failed, steps) = (AtomicU64::new(FIRST), AtomicU64::new(u64::MAX), AtomicU64::new(0));
     // Names every seed that fails instead of ending with the first.
     let all = number("ALL").is_some();
-    let threads = std::thread::available_parallelism().map_or(2, Into::into);
     let done = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    // Seeds below one that failed are still tried: the smallest is reported, run for run.
-                    if seed >= FIRST + count || seed > failed.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let (world, result) = run(seed, 0);
-                    steps.fetch_add(world.steps, Ordering::Relaxed);
-                    done.fetch_add(1, Ordering::Relaxed);
-                    if let Err(why) = result {
-                        println!("seed {seed}: {why}");
-                        if !all {
-                            failed.fetch_min(seed, Ordering::Relaxed);
-                        }
-                    }
+    let threads: Vec<Watched> =
+        (0..std::thread::available_parallelism().map_or(2, Into::into)).map(|_| Watched::default()).collect();
+    let work = |watched: &Watched| {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            // Seeds below one that failed are still tried: the smallest is reported.
+            if seed >= FIRST + count || seed > failed.load(Ordering::Relaxed) {
+                return watched.set(0);
+            }
+            watched.set(seed);
+            let (world, result) = run(seed, 0);
+            steps.fetch_add(world.steps, Ordering::Relaxed);
+            done.fetch_add(1, Ordering::Relaxed);
+            if let Err(why) = result {
+                println!("seed {seed}: {why}");
+                if !all {
+                    failed.fetch_min(seed, Ordering::Relaxed);
                 }
-            });
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = threads.iter().map(|watched| scope.spawn(move || work(watched))).collect();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            std::thread::sleep(Duration::from_millis(20));
+            threads.iter().for_each(Watched::judge);
         }
     });
     let failed = failed.into_inner();
