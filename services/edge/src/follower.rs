@@ -111,6 +111,11 @@ impl Follower {
         !self.caught_up.is_empty() && self.caught_up.iter().all(|done| *done)
     }
 
+    /// The partitions of which something is still missing that was there at the start.
+    pub fn missing(&self) -> Vec<usize> {
+        (0..self.caught_up.len()).filter(|&partition| !self.caught_up[partition]).collect()
+    }
+
     /// Append time of the first record that was handled since the last call: how late the edge is, at most.
     pub fn take_first(&mut self) -> Option<i64> {
         self.first_ms.take()

@@ -21,6 +21,8 @@ use crate::{
 const SLICE: Duration = Duration::from_millis(1);
 /// Records between two looks at the clock.
 const DRAIN: usize = 64;
+/// Catching up that takes longer than this is said, again and again.
+const CATCHING_UP: Duration = Duration::from_secs(10);
 /// A worker that takes nothing for this long is dead (DESIGN §4).
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -67,7 +69,7 @@ pub fn run<F: Feed>(
     runtime.block_on(async {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut caught_up = false;
+        let (mut caught_up, mut said) = (false, Instant::now());
         loop {
             heartbeat.beat(Instant::now());
             shell.round(&mut tick).await?;
@@ -77,6 +79,14 @@ pub fn run<F: Feed>(
             } else if shell.follower.is_caught_up() {
                 caught_up = true;
                 readiness.set(Check::Tail, Ok(()));
+            } else if said.elapsed() >= CATCHING_UP {
+                said = Instant::now();
+                let partitions = shell.follower.missing();
+                tracing::warn!(
+                    event = "catching_up",
+                    ?partitions,
+                    "the end of these partitions has not been reached yet"
+                );
             }
         }
     })

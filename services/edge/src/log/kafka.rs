@@ -8,7 +8,7 @@
 //! | `renewal`, `handover` | renewed credentials; from one producer to the next |
 //! | `feed`, `rewind`, `marks` | reading everything, in order; where that begins; where it stands |
 //! | `scan`, `observer` | looking back; questions about the topic |
-//! | `keeper` | the background thread: growth, replaced logs, a producer beyond repair |
+//! | `keeper`, `standstill` | the background thread: growth, replaced logs, a reader or a producer beyond repair |
 //! | `context`, `statistics` | what librdkafka tells about itself |
 
 use std::{
@@ -36,6 +36,7 @@ mod renewal;
 mod rewind;
 mod scan;
 mod settings;
+mod standstill;
 mod statistics;
 mod topic;
 

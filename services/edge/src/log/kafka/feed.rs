@@ -31,14 +31,30 @@ pub struct KafkaFeed {
     state: Arc<State>,
     shared: Arc<FeedShared>,
     places: Places,
+    ends: Vec<End>,
     /// Events that stand before whatever the consumer has.
     pending: VecDeque<Pending>,
 }
 
+/// The end of a partition, told once wherever it is.
+#[derive(Default, Clone, Copy)]
+struct End {
+    /// Where it was when reading began, until it has been reached.
+    at_first: Option<i64>,
+    told: Option<i64>,
+}
+
 enum Pending {
     Partitions(usize),
+    End { partition: usize, offset: i64 },
     Gap { partition: usize, resumed_at: i64 },
     Prelude { partition: usize, until: i64 },
+}
+
+impl End {
+    fn told(at: i64) -> Self {
+        Self { at_first: None, told: Some(at) }
+    }
 }
 
 impl KafkaFeed {
@@ -47,7 +63,7 @@ impl KafkaFeed {
         let consumer = connect(settings, &state)?;
         let mut pending = VecDeque::from([Pending::Partitions(begins.len())]);
         let mut assignment = TopicPartitionList::new();
-        let mut places = Vec::new();
+        let (mut places, mut ends) = (Vec::new(), Vec::new());
         for (partition, begin) in begins.iter().enumerate() {
             if begin.gap {
                 pending.push_back(Pending::Gap { partition, resumed_at: begin.at });
@@ -55,6 +71,12 @@ impl KafkaFeed {
             if begin.prelude > begin.at {
                 pending.push_back(Pending::Prelude { partition, until: begin.prelude });
             }
+            // The broker would tell it after an empty fetch: for each start of an edge that is a pause for nothing.
+            let nothing = begin.at >= begin.end;
+            if nothing {
+                pending.push_back(Pending::End { partition, offset: begin.at });
+            }
+            ends.push(if nothing { End::told(begin.at) } else { End { at_first: Some(begin.end), told: None } });
             assignment.add_partition_offset(&settings.topic, number(partition), Offset::Offset(begin.at))?;
             places.push(Place::new(begin.at));
         }
@@ -63,7 +85,7 @@ impl KafkaFeed {
         let places = Arc::new(places);
         let shared = FeedShared::new(Arc::clone(&places));
         let (consumer, shared) = (Arc::new(consumer), Arc::new(shared));
-        Ok(Self { consumer, topic: settings.topic.clone(), state, shared, places, pending })
+        Ok(Self { consumer, topic: settings.topic.clone(), state, shared, places, ends, pending })
     }
 
     pub(super) fn shared(&self) -> &Arc<FeedShared> {
@@ -73,6 +95,7 @@ impl KafkaFeed {
     fn next_pending(&mut self) -> Option<FeedEvent<'static>> {
         self.pending.pop_front().map(|pending| match pending {
             Pending::Partitions(n) => FeedEvent::Partitions(number(n)),
+            Pending::End { partition, offset } => FeedEvent::EndOfPartition { partition: number(partition), offset },
             Pending::Gap { partition, resumed_at } => FeedEvent::Gap { partition: number(partition), resumed_at },
             Pending::Prelude { partition, until } => FeedEvent::Prelude { partition: number(partition), until },
         })
@@ -131,6 +154,7 @@ impl KafkaFeed {
         self.consumer.incremental_assign(&change)?;
         let fresh = std::iter::repeat_with(|| Place::new(0)).take(partitions - known);
         self.places = Arc::new(self.places.iter().map(Place::copy).chain(fresh).collect());
+        self.ends.resize(partitions, End::default());
         self.shared.set_places(Arc::clone(&self.places));
         self.pending.push_back(Pending::Partitions(partitions));
         Ok(())
@@ -145,6 +169,7 @@ impl KafkaFeed {
         change.set_partition_offset(&self.topic, number(partition), Offset::Offset(at))?;
         self.consumer.incremental_assign(&change)?;
         self.places[partition].restart(at);
+        self.ends[partition] = End::default();
         self.pending.push_back(Pending::Gap { partition, resumed_at: at });
         Ok(())
     }
@@ -154,6 +179,7 @@ impl KafkaFeed {
 struct Polled<'a> {
     state: &'a State,
     places: &'a [Place],
+    ends: &'a mut [End],
 }
 
 impl Polled<'_> {
@@ -163,7 +189,7 @@ impl Polled<'_> {
 
     /// Whether an event was handed over.
     fn hand_over(
-        &self,
+        &mut self,
         polled: Result<BorrowedMessage<'_>, KafkaError>,
         sink: &mut (dyn FnMut(FeedEvent<'_>) + Send),
     ) -> Result<bool, LogError> {
@@ -184,6 +210,9 @@ impl Polled<'_> {
             }
             Err(KafkaError::PartitionEOF(partition)) => {
                 let offset = self.place(*partition).map_or(0, Place::next);
+                if !self.is_news(*partition, offset) {
+                    return Ok(false);
+                }
                 FeedEvent::EndOfPartition { partition: *partition, offset }
             }
             Err(KafkaError::MessageConsumptionFatal(code)) => return Err(LogError(format!("reading failed: {code}"))),
@@ -195,8 +224,27 @@ impl Polled<'_> {
         if self.state.reading_faulty.load(Relaxed) {
             self.state.set_fault(Fault::Reading, None);
         }
+        let end = self.end_at(&event);
         sink(event);
+        end.into_iter().for_each(sink);
         Ok(true)
+    }
+
+    /// The end as it was when reading began, if this event has reached it. Brokers tell of an end only after a fetch that
+    /// found nothing, but alone where the last offset holds no record.
+    fn end_at(&mut self, event: &FeedEvent<'_>) -> Option<FeedEvent<'static>> {
+        let FeedEvent::Record(ReadRecord { partition, offset, .. }) = event else { return None };
+        let (partition, offset) = (*partition, offset + 1);
+        let end = self.ends.get_mut(usize::try_from(partition).ok()?)?;
+        end.at_first.take_if(|at| *at <= offset)?;
+        *end = End::told(offset);
+        Some(FeedEvent::EndOfPartition { partition, offset })
+    }
+
+    /// Whether an end has not been told yet.
+    fn is_news(&mut self, partition: i32, offset: i64) -> bool {
+        let end = usize::try_from(partition).ok().and_then(|at| self.ends.get_mut(at));
+        end.is_none_or(|end| std::mem::replace(end, End::told(offset)).told != Some(offset))
     }
 
     fn note(&self, error: &KafkaError) {
@@ -234,7 +282,7 @@ impl Feed for KafkaFeed {
                 biased;
                 () = shared.notify.notified() => self.take_news()?,
                 polled = consumer.recv() => {
-                    let poll = Polled { state: &self.state, places: &self.places };
+                    let mut poll = Polled { state: &self.state, places: &self.places, ends: &mut self.ends };
                     if poll.hand_over(polled, sink)? {
                         return Ok(());
                     }
@@ -251,7 +299,7 @@ impl Feed for KafkaFeed {
             sink(event);
             handed += 1;
         }
-        let poll = Polled { state: &self.state, places: &self.places };
+        let mut poll = Polled { state: &self.state, places: &self.places, ends: &mut self.ends };
         while handed < budget {
             // Pending may also mean that a statistics event was in the way; `wait` polls before it sleeps.
             let Poll::Ready(polled) = poll_once(self.consumer.recv()) else { break };
@@ -264,3 +312,6 @@ impl Feed for KafkaFeed {
 fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     std::pin::pin!(future).poll(&mut std::task::Context::from_waker(Waker::noop()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! The background thread of a log: asks about the topic on a client of its own, so that nobody waits behind a fetch.
 //!
 //! Every other second: does a broker answer. Every ten seconds (every second while none does, and at once when called):
-//! have partitions been added, has the log been replaced under a reader. It also replaces a producer beyond repair, and
-//! all clients when the properties have been renewed or the topic has been made anew.
+//! have partitions been added, has the log been replaced under a reader, does a reader stand still. It also replaces a
+//! producer beyond repair, and all clients when the properties have been renewed or the topic has been made anew.
 
 use std::{
     ops::Range,
@@ -167,7 +167,8 @@ impl Keeper {
         if partitions > positions.len() {
             feed.tell(News::Partitions(partitions));
         }
-        let (mut lows, mut found, mut anew) = (vec![None; positions.len()], 0, false);
+        let (mut lows, mut ends) = (vec![None; positions.len()], vec![None; positions.len()]);
+        let (mut found, mut anew) = (0, false);
         for (partition, &seen) in positions.iter().enumerate() {
             if self.state.is_stopping() {
                 return false;
@@ -175,7 +176,7 @@ impl Keeper {
             let Ok(Range { start: low, end: high }) = self.observer.range(number(partition), ANSWER) else {
                 continue;
             };
-            lows[partition] = Some(low);
+            (lows[partition], ends[partition]) = (Some(low), Some(high));
             places[partition].ends_at(high);
             // Below the low watermark a reader that lags may still hold what it fetched before; only a partition
             // that stopped has lost it.
@@ -183,6 +184,19 @@ impl Keeper {
                 found += 1;
                 anew |= seen > high;
                 feed.tell(News::OutOfRange { partition, seen, resume_at: low });
+            }
+        }
+        if let Some(partition) = feed.stuck(&positions, &ends) {
+            let (at, end) = (positions[partition], ends[partition]);
+            tracing::warn!(
+                event = "reader_stuck",
+                partition,
+                at,
+                end,
+                "nothing is read any more; the reader is made anew"
+            );
+            if let Err(error) = feed.renew(&lock(&self.settings).clone(), &self.state) {
+                tracing::warn!(%error, "cannot make the reader anew yet");
             }
         }
         match marks::replaced(&self.observer, &places, &lows) {

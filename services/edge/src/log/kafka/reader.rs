@@ -3,7 +3,7 @@
 use std::{
     future::{Future, Ready, ready},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -17,6 +17,7 @@ use super::{
     context::{Context, Role, State, lock},
     marks::{Mark, Place},
     settings::KafkaSettings,
+    standstill::Standstill,
 };
 
 /// Where the reader stands, one for each partition.
@@ -32,6 +33,7 @@ pub(super) struct FeedShared {
     renewed: Mutex<Option<Reader>>,
     /// The consumer before: closing it takes too long for the feed's thread.
     retired: Mutex<Option<Arc<Reader>>>,
+    standstill: Mutex<Standstill>,
     pub(super) notify: Notify,
 }
 
@@ -63,6 +65,7 @@ impl FeedShared {
     pub(super) fn new(places: Places) -> Self {
         Self {
             places: Mutex::new(places),
+            standstill: Mutex::default(),
             news: Mutex::default(),
             renewed: Mutex::default(),
             retired: Mutex::default(),
@@ -85,6 +88,13 @@ impl FeedShared {
         *lock(&self.renewed) = Some(renewed);
         self.notify.notify_one();
         Ok(())
+    }
+
+    /// A partition that stands still although there is more of it; see [`Standstill::look`].
+    pub(super) fn stuck(&self, positions: &[i64], ends: &[Option<i64>]) -> Option<usize> {
+        let stuck = lock(&self.standstill).look(positions, ends, Instant::now())?;
+        // Another consumer is there already: it is the feed's thread that stands still.
+        lock(&self.renewed).is_none().then_some(stuck)
     }
 
     /// Closes the consumer that another has taken the place of.

@@ -25,11 +25,13 @@ pub(super) struct Begin {
     pub(super) gap: bool,
     /// What lies below this offset is read for knowing repeats alone.
     pub(super) prelude: i64,
+    /// One past the last offset that there was.
+    pub(super) end: i64,
 }
 
 impl Begin {
-    pub(super) fn at(offset: i64) -> Self {
-        Self { at: offset, gap: false, prelude: offset }
+    fn at(offset: i64, range: &Range<i64>) -> Self {
+        Self { at: offset, gap: false, prelude: offset, end: range.end }
     }
 }
 
@@ -37,10 +39,10 @@ impl Begin {
 pub(super) fn begin(observer: &Observer, start: Start) -> Result<Vec<Begin>, KafkaError> {
     let ranges = observer.ranges()?;
     let simply = |range: &Range<i64>| match start {
-        Start::Now | Start::Recent(_) => Begin::at(range.end),
-        Start::Rewind(n) => Begin::at(range.end.saturating_sub(n.max(0)).max(range.start)),
-        Start::At(offset) if (range.start..=range.end).contains(&offset) => Begin::at(offset),
-        Start::At(_) => Begin { gap: true, ..Begin::at(range.start) },
+        Start::Now | Start::Recent(_) => Begin::at(range.end, range),
+        Start::Rewind(n) => Begin::at(range.end.saturating_sub(n.max(0)).max(range.start), range),
+        Start::At(offset) if (range.start..=range.end).contains(&offset) => Begin::at(offset, range),
+        Start::At(_) => Begin { gap: true, ..Begin::at(range.start, range) },
     };
     let mut begins: Vec<_> = ranges.iter().map(simply).collect();
     let Start::Recent(rewind) = start else { return Ok(begins) };
@@ -52,7 +54,7 @@ pub(super) fn begin(observer: &Observer, start: Start) -> Result<Vec<Begin>, Kaf
         let at = first[p].saturating_sub(rewind.span).max(earlier[p].unwrap_or(0)).clamp(range.start, first[p]);
         // Nobody can know what the log does not hold any more.
         let prelude = if at == range.start { at } else { first[p] };
-        begins[p] = Begin { at, gap: false, prelude };
+        begins[p] = Begin { prelude, ..Begin::at(at, range) };
     }
     Ok(begins)
 }
