@@ -244,7 +244,7 @@ impl Log for KafkaLog {
             connected: self.state.connected.load(Relaxed),
             unanswered: self.state.unanswered(),
             in_flight: in_flight.count(),
-            oldest_in_flight: in_flight.oldest(),
+            oldest_in_flight: in_flight.stalled(),
             fault: self.state.fault(),
         }
     }

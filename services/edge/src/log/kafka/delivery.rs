@@ -50,16 +50,22 @@ pub(super) struct Flights {
     of: Box<[AtomicUsize]>,
     /// Whoever waits until there are none.
     pub(super) next: OnceLock<Arc<Handover>>,
+    /// Why those that are left have been given up.
+    pub(super) given_up: OnceLock<Reason>,
 }
 
 impl Flights {
     pub(super) fn new(partitions: i32) -> Self {
         let of = (0..partitions.max(0)).map(|_| AtomicUsize::new(0)).collect();
-        Self { of, next: OnceLock::new() }
+        Self { of, next: OnceLock::new(), given_up: OnceLock::new() }
     }
 
     fn counter(&self, partition: i32) -> Option<&AtomicUsize> {
         usize::try_from(partition).ok().and_then(|p| self.of.get(p))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.of.iter().map(|count| count.load(Ordering::SeqCst)).sum()
     }
 
     pub(super) fn are_none(&self, partition: i32) -> bool {
@@ -119,6 +125,7 @@ impl ProducerContext for Delivery {
             Ok(message) => {
                 self.shared.state.connected.store(true, Ordering::Relaxed);
                 self.shared.state.took_write();
+                self.shared.in_flight.stored();
                 match message.timestamp().to_millis() {
                     Some(timestamp_ms) if message.offset() >= 0 && !self.shared.unplaced => {
                         Outcome::Stored { partition: message.partition(), offset: message.offset(), timestamp_ms }
@@ -127,7 +134,10 @@ impl ProducerContext for Delivery {
                 }
             }
             Err((error, _)) => {
-                let outcome = outcome_of(error.rdkafka_error_code());
+                let outcome = match (outcome_of(error.rdkafka_error_code()), self.flights.given_up.get()) {
+                    (Outcome::Unknown(Reason::Purged), Some(why)) => Outcome::Unknown(*why),
+                    (outcome, _) => outcome,
+                };
                 tracing::debug!(%error, ?outcome, "a record was not acknowledged");
                 if outcome == Outcome::Refused(Reason::NotAuthorized) {
                     self.shared.state.refuse_write();

@@ -68,6 +68,14 @@ impl Generation {
     pub(super) fn purge(&self) {
         self.producer.purge(PurgeConfig::default().queue().inflight());
     }
+
+    /// The same, for this reason; how many records those are.
+    pub(super) fn give_up(&self, why: Reason) -> usize {
+        let records = self.flights.count();
+        let _ = self.flights.given_up.set(why);
+        self.purge();
+        records
+    }
 }
 
 /// The time between two producers.

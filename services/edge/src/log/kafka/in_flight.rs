@@ -4,7 +4,7 @@ use std::{
     sync::{
         Condvar, Mutex, PoisonError,
         atomic::{
-            AtomicUsize,
+            AtomicBool, AtomicUsize,
             Ordering::{AcqRel, Acquire, Relaxed},
         },
     },
@@ -15,14 +15,20 @@ use super::context::lock;
 
 /// Resolution of ages.
 const STEP: Duration = Duration::from_millis(100);
-/// Steps kept: 102 s, well beyond the delivery time-out, after which no record is in flight.
+/// Steps kept: 102 s, longer than any record is in flight.
 const STEPS: usize = 1024;
+/// When records have been given up, nothing is known to have changed for so long.
+const GIVEN_UP: Duration = Duration::from_secs(20);
 
 /// A ring of counters, one for each tenth of a second in which records were handed over.
 pub(super) struct InFlight {
     origin: Instant,
     count: AtomicUsize,
     slots: Box<[AtomicUsize]>,
+    /// Since when nothing is stored, and when that was given up.
+    given_up: Mutex<Option<(Instant, Instant)>>,
+    /// Whether there is something in `given_up`: spares the lock for each record.
+    has_given_up: AtomicBool,
     gate: Mutex<()>,
     settled: Condvar,
 }
@@ -33,6 +39,8 @@ impl InFlight {
             origin: Instant::now(),
             count: AtomicUsize::new(0),
             slots: (0..STEPS).map(|_| AtomicUsize::new(0)).collect(),
+            given_up: Mutex::default(),
+            has_given_up: AtomicBool::new(false),
             gate: Mutex::new(()),
             settled: Condvar::new(),
         }
@@ -75,6 +83,27 @@ impl InFlight {
         age.map(|steps| STEP * steps as u32)
     }
 
+    /// What is in flight is given up.
+    pub(super) fn give_up(&self) {
+        let Some(since) = self.stalled().and_then(|age| Instant::now().checked_sub(age)) else { return };
+        *lock(&self.given_up) = Some((since, Instant::now()));
+        self.has_given_up.store(true, Relaxed);
+    }
+
+    /// A record has been stored.
+    pub(super) fn stored(&self) {
+        if self.has_given_up.load(Relaxed) && self.has_given_up.swap(false, Relaxed) {
+            *lock(&self.given_up) = None;
+        }
+    }
+
+    /// Age of the oldest, also if that has been given up since and nothing was stored after it: the stall goes on while
+    /// anything is in flight, and for a while without.
+    pub(super) fn stalled(&self) -> Option<Duration> {
+        let given_up = lock(&self.given_up).filter(|(_, at)| self.count() > 0 || at.elapsed() < GIVEN_UP);
+        self.oldest().max(given_up.map(|(since, _)| since.elapsed()))
+    }
+
     /// Whether nothing is in flight, now or within `timeout`.
     pub(super) fn wait_until_settled(&self, timeout: Duration) -> bool {
         let waited = self.settled.wait_timeout_while(lock(&self.gate), timeout, |()| self.count() > 0);
@@ -85,6 +114,23 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Promise 10: the edge does not call the log healthy because it has given up its records.
+    #[test]
+    fn p10_a_stall_goes_on_after_records_were_given_up() {
+        let ring = InFlight::new();
+        let first = ring.handed_over();
+        std::thread::sleep(STEP * 2);
+        ring.give_up();
+        ring.settled(first);
+        assert_eq!(ring.oldest(), None);
+        assert!(ring.stalled() >= Some(STEP));
+        let second = ring.handed_over();
+        assert!(ring.stalled() >= Some(STEP), "whatever is handed over meanwhile");
+        ring.stored();
+        ring.settled(second);
+        assert_eq!(ring.stalled(), None);
+    }
 
     #[test]
     fn knows_the_oldest() {

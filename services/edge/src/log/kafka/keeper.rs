@@ -78,6 +78,12 @@ impl Keeper {
                     Err(error) => tracing::warn!(%error, "cannot replace the producer yet"),
                 }
             }
+            let settings = lock(&self.settings).clone();
+            if self.producer.is_late(&settings)
+                && let Err(error) = self.producer.give_up(&settings)
+            {
+                tracing::warn!(%error, "cannot give up late records yet");
+            }
             self.state.forget_write_refusal();
             self.renew();
             self.feeds().iter().for_each(|feed| feed.close_retired());

@@ -1,4 +1,5 @@
-//! Writing: one idempotent producer, and the next one: when it is beyond repair, or its credentials have been renewed.
+//! Writing: one idempotent producer, and the next one: when it is beyond repair, when a record has waited in it for too
+//! long, or when its credentials have been renewed.
 
 use std::{
     sync::{
@@ -25,6 +26,8 @@ const WARM: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_secs(10);
 /// …if it is not known that no broker takes them any more.
 const SETTLE_REFUSED: Duration = Duration::from_secs(1);
+/// The longest that a producer in which records have waited for too long may take to settle what it can.
+const SETTLE_LATE: Duration = Duration::from_millis(500);
 /// How often a wait looks whether the log is being closed.
 const STEP: Duration = Duration::from_millis(200);
 
@@ -52,6 +55,10 @@ impl Producer {
         let shared = Arc::new(Shared { state, reports, in_flight: InFlight::new(), unplaced });
         let first = Current { to: Arc::new(make(settings, &shared)?), handover: None };
         Ok(Self { shared, current: RwLock::new(Some(first)), replaced: AtomicUsize::new(0) })
+    }
+
+    fn make(&self, settings: &KafkaSettings) -> Result<Arc<Generation>, LogError> {
+        make(settings, &self.shared).map(Arc::new).map_err(|error| LogError(error.to_string()))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Option<Current>> {
@@ -144,7 +151,7 @@ impl Producer {
             // Dropping reports whatever may be left.
             drop(old);
         }
-        let to = Arc::new(make(settings, &self.shared).map_err(|e| LogError(e.to_string()))?);
+        let to = self.make(settings)?;
         self.warm_up(&to, &settings.topic)?;
         *self.write() = Some(Current { to, handover: None });
         self.replaced.fetch_add(1, Relaxed);
@@ -153,29 +160,52 @@ impl Producer {
         Ok(())
     }
 
-    /// Goes over to a producer with these settings, one partition after the other as the one before settles them. What
-    /// that has not settled in time is given up: its outcome is unknown. On an error everything is as it was.
+    /// Goes over to a producer with these settings. On an error everything is as it was.
     pub(super) fn renew(&self, settings: &KafkaSettings) -> Result<(), LogError> {
-        let to = Arc::new(make(settings, &self.shared).map_err(|e| LogError(e.to_string()))?);
+        let to = self.make(settings)?;
         if !self.warm_up(&to, &settings.topic)? {
             return Err(LogError("no producer id".into()));
         }
+        let refused = self.shared.state.has_fault(Fault::Authentication);
+        self.go_over(to, settings.partitions, if refused { SETTLE_REFUSED } else { SETTLE }, Reason::Purged)
+    }
+
+    /// Whether a record has been on its way for too long.
+    pub(super) fn is_late(&self, settings: &KafkaSettings) -> bool {
+        self.in_flight().oldest().is_some_and(|age| age >= settings.give_up_after())
+    }
+
+    /// Gives up what is on its way and not settled in a moment, and goes on with another producer: nothing that was given
+    /// up is sent again. A record that timed out inside librdkafka would make it send all others a second time.
+    pub(super) fn give_up(&self, settings: &KafkaSettings) -> Result<(), LogError> {
+        let to = self.make(settings)?;
+        self.in_flight().give_up();
+        self.go_over(to, settings.partitions, SETTLE_LATE, Reason::TimedOut)
+    }
+
+    /// Puts `to` in the place of the producer there is, one partition after the other as that settles them. What it has
+    /// not settled in time is given up: its outcome is unknown.
+    fn go_over(&self, to: Arc<Generation>, partitions: i32, settle: Duration, why: Reason) -> Result<(), LogError> {
         let (old, handover) = {
             let mut current = self.write();
             let Some(old) = current.take() else {
                 return Err(LogError("the producer is being replaced".into()));
             };
             let shared = Arc::clone(&self.shared);
-            let handover = Handover::begin(&old.to, Arc::clone(&to), settings.partitions, shared);
+            let handover = Handover::begin(&old.to, Arc::clone(&to), partitions, shared);
             *current = Some(Current { to, handover: Some(Arc::clone(&handover)) });
             (old, handover)
         };
-        let refused = self.shared.state.has_fault(Fault::Authentication);
-        let until = Instant::now() + if refused { SETTLE_REFUSED } else { SETTLE };
+        let until = Instant::now() + settle;
         while !handover.wait(STEP) {
             if Instant::now() >= until || self.shared.state.is_stopping() {
-                tracing::warn!("records of the old producer are given up; their outcome is unknown");
-                old.to.purge();
+                let records = old.to.give_up(why);
+                tracing::warn!(
+                    event = "sends_given_up",
+                    records,
+                    ?why,
+                    "no broker has confirmed them: outcome unknown"
+                );
                 handover.wait(Duration::from_secs(5));
                 break;
             }

@@ -1,6 +1,6 @@
 //! What librdkafka is told, with the reason for each setting, and what the user may not change.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
@@ -80,8 +80,9 @@ const PRODUCER: &[(&str, &str)] = &[
     ("compression.type", "none"),
     // Only for records without an explicit partition, of which there are none; the same arithmetic as ours.
     ("partitioner", "murmur2_random"),
-    // Longer than a broker crash can stall the log (9-10 s and an election): a record that times out may be doubled.
-    ("delivery.timeout.ms", "30000"),
+    // When a record times out inside librdkafka, it takes a new epoch and sends all others again, which the brokers no
+    // longer recognise: stored twice. So nothing times out there; see `give_up_after`.
+    ("delivery.timeout.ms", "0"),
     // Bounds memory and the worst delay; beyond it SEND is refused at once.
     ("queue.buffering.max.messages", "20000"),
     ("queue.buffering.max.kbytes", "32768"),
@@ -114,6 +115,13 @@ const CONSUMER: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
     ("check.crcs", "false"),
 ];
+
+/// Longer than a broker crash can stall the log (9-10 s and an election).
+const GIVE_UP: Duration = Duration::from_secs(30);
+/// How far back the ages of records are known.
+const OLDEST: Duration = Duration::from_secs(90);
+/// Ours to keep: see [`KafkaSettings::give_up_after`].
+const DELIVERY_TIMEOUT: [&str; 2] = ["delivery.timeout.ms", "message.timeout.ms"];
 
 /// Belong to one client alone, beyond the tables above; the other would warn.
 const PRODUCER_ALONE: &[&str] = &[
@@ -182,10 +190,22 @@ impl KafkaSettings {
         format!("klatsch-edge-{}", self.instance)
     }
 
+    /// How long a record may be on its way; then it is given up with everything else that is: `delivery.timeout.ms`, if
+    /// somebody sets it, 90 s at most.
+    pub(super) fn give_up_after(&self) -> Duration {
+        let set = self.properties.iter().rev().find(|(key, _)| DELIVERY_TIMEOUT.contains(&key.as_str()));
+        match set.and_then(|(_, ms)| ms.trim().parse().ok()) {
+            Some(0) => OLDEST,
+            Some(ms) => Duration::from_millis(ms).min(OLDEST),
+            None => GIVE_UP,
+        }
+    }
+
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.client(PRODUCER);
         config.set("message.max.bytes", self.max_message_bytes.to_string());
-        self.overrides(&mut config, |key| CONSUMER.iter().any(|(k, _)| *k == key));
+        let not_its = |key: &str| DELIVERY_TIMEOUT.contains(&key) || CONSUMER.iter().any(|(k, _)| *k == key);
+        self.overrides(&mut config, not_its);
         // Its state changes tell when the producer id is there: the producer is warm, without a record written.
         let debug = config.get("debug").map_or("eos".to_owned(), |others| format!("{others},eos"));
         config.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
@@ -282,6 +302,17 @@ mod tests {
         assert_eq!(settings.producer().get("debug"), Some("broker,eos"));
         assert_eq!(settings.consumer().get("fetch.wait.max.ms"), Some("7"));
         assert_eq!(settings.consumer().get("linger.ms"), None);
+    }
+
+    #[test]
+    fn records_time_out_with_us_alone() {
+        for (ms, after) in [("1500", 1_500), ("0", 90_000), ("300000", 90_000)] {
+            let settings = settings(&[("message.timeout.ms", ms)]);
+            assert_eq!(settings.give_up_after(), Duration::from_millis(after));
+            assert_eq!(settings.producer().get("message.timeout.ms"), None);
+            assert_eq!(settings.producer().get("delivery.timeout.ms"), Some("0"));
+        }
+        assert_eq!(settings(&[]).give_up_after(), GIVE_UP);
     }
 
     #[test]
