@@ -15,6 +15,8 @@ use super::{crowd, row::Row, scene::Site};
 pub(super) const BEFORE: &str = "before.jsonl";
 /// `verify`'s words.
 const STORY: &str = "verify.txt";
+/// The topic in which a promise was broken: the next fault may delete it.
+const TOPIC: &str = "topic.jsonl";
 
 #[derive(Deserialize)]
 struct Verdict {
@@ -40,10 +42,11 @@ struct Story {
 /// # Errors
 /// It could not be verified.
 pub(super) fn pass(site: &Site, dir: &Path, crowds: usize, late_answers: bool, row: &mut Row) -> Result<(), String> {
-    let mut args = vec!["verify".to_owned(), "--kafka".to_owned(), site.parts.boot.clone()];
+    let mut kafka = vec!["--kafka".to_owned(), site.parts.boot.clone()];
     for (name, value) in site.scripts.kafka_properties() {
-        args.extend(["--kafka-property".to_owned(), format!("{name}={value}")]);
+        kafka.extend(["--kafka-property".to_owned(), format!("{name}={value}")]);
     }
+    let mut args = [&["verify".to_owned()], &kafka[..]].concat();
     for file in (0..crowds).map(|n| crowd::history(dir, n)) {
         args.extend(["--history".to_owned(), file.display().to_string()]);
     }
@@ -53,12 +56,12 @@ pub(super) fn pass(site: &Site, dir: &Path, crowds: usize, late_answers: bool, r
     if dir.join(BEFORE).exists() {
         args.extend(["--dump".to_owned(), dir.join(BEFORE).display().to_string()]);
     }
-    let json = verify(&[&args[..], &["--json".to_owned()]].concat(), Stdio::piped())?;
+    let json = run(&[&args[..], &["--json".to_owned()]].concat(), Stdio::piped())?;
     let verdict: Verdict = serde_json::from_slice(&json).map_err(|error| format!("verify: {error}"))?;
     row.violations = verdict.violations;
     if verdict.violations > 0 {
-        let out = File::create(dir.join(STORY)).map_err(|error| format!("{STORY}: {error}"))?;
-        verify(&args, out.into())?;
+        run(&args, create(dir, STORY)?)?;
+        run(&[&["dump".to_owned()], &kafka[..]].concat(), create(dir, TOPIC)?)?;
         row.misses.extend(verdict.stories.iter().map(|Story { rule, what }| format!("{rule} broke: {what}")));
     }
     if !verdict.whole {
@@ -71,13 +74,17 @@ pub(super) fn pass(site: &Site, dir: &Path, crowds: usize, late_answers: bool, r
     Ok(())
 }
 
-/// Exit code 1 is a verdict, too.
-fn verify(args: &[String], out: Stdio) -> Result<Vec<u8>, String> {
+fn create(dir: &Path, name: &str) -> Result<Stdio, String> {
+    File::create(dir.join(name)).map(Stdio::from).map_err(|error| format!("{name}: {error}"))
+}
+
+/// Runs one of our own commands. Exit code 1 is a verdict, too.
+fn run(args: &[String], out: Stdio) -> Result<Vec<u8>, String> {
     let this = env::current_exe().map_err(|error| error.to_string())?;
     let run = Command::new(this).args(args).stdin(Stdio::null()).stdout(out).stderr(Stdio::piped()).output();
-    let output = run.map_err(|error| format!("verify: {error}"))?;
+    let (output, command) = (run.map_err(|error| error.to_string())?, &args[0]);
     match output.status.code() {
         Some(0 | 1) => Ok(output.stdout),
-        _ => Err(format!("verify: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        _ => Err(format!("{command}: {}", String::from_utf8_lossy(&output.stderr).trim())),
     }
 }
