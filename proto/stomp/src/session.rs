@@ -4,9 +4,9 @@ mod dispatch;
 
 use crate::{
     Accept, Config, ErrorFrame, ErrorKind, Event, Profile, ProtocolError, SubscriptionHandle, Text, Version,
-    decode::Decoder,
+    decode::IdleDecoder,
     encode::{self, Escaping},
-    heart_beat::{HeartBeat, Pair},
+    heart_beat::{HeartBeat, Pair, nanos},
     subscription::Subscriptions,
     transaction::Transactions,
 };
@@ -36,13 +36,13 @@ enum State {
 /// Times are distances from any fixed origin that the owner chooses; they never run backwards.
 pub struct Session {
     config: Arc<Config>,
-    decoder: Decoder,
+    decoder: IdleDecoder,
     transmit: VecDeque<Bytes>,
     heart_beat: HeartBeat,
     /// What the client asked for in CONNECT, until it is accepted.
     wish: Pair,
-    /// When CONNECT must have come.
-    connect_by: Duration,
+    /// When CONNECT must have come, in nanoseconds.
+    connect_by: u64,
     subscriptions: Subscriptions,
     transactions: Option<Box<Transactions>>,
     state: State,
@@ -55,11 +55,11 @@ impl Session {
     /// A session at the start of its connection.
     pub fn new(config: Arc<Config>, now: Duration) -> Session {
         Session {
-            decoder: Decoder::default(),
+            decoder: IdleDecoder::default(),
             transmit: VecDeque::new(),
             heart_beat: HeartBeat::new(now),
             wish: Pair::default(),
-            connect_by: now.saturating_add(config.connect_timeout),
+            connect_by: nanos(now.saturating_add(config.connect_timeout)),
             subscriptions: Subscriptions::default(),
             transactions: None,
             state: State::Fresh,
@@ -114,7 +114,7 @@ impl Session {
     /// # Errors
     /// No CONNECT in time (L05), or nothing heard for too long (B06).
     pub fn handle_timeout(&mut self, now: Duration) -> Result<(), ProtocolError> {
-        if self.state == State::Fresh && now >= self.connect_by {
+        if self.state == State::Fresh && nanos(now) >= self.connect_by {
             let detail = "no CONNECT arrived in time";
             return self.fail(ProtocolError::new(ErrorKind::ConnectTimeout, "connect time-out", detail));
         }
@@ -134,7 +134,7 @@ impl Session {
     /// When to call [`Session::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Duration> {
         match self.state {
-            State::Fresh => Some(self.connect_by),
+            State::Fresh => Some(Duration::from_nanos(self.connect_by)),
             _ => self.heart_beat.next_timeout(&self.config.heart_beat, self.silence_floor()),
         }
     }
@@ -225,6 +225,11 @@ impl Session {
     /// [`Session::window`] first.
     pub fn delivered(&mut self, subscription: SubscriptionHandle, message_id: &str) -> Option<Text> {
         self.subscriptions.delivered(subscription, message_id, self.version)
+    }
+
+    /// The live subscription in a slot: what [`SubscriptionHandle::index`] of its handle says.
+    pub fn subscription(&self, index: u32) -> Option<SubscriptionHandle> {
+        self.subscriptions.at(index)
     }
 
     /// How many more may be delivered now: `usize::MAX` in auto mode, 0 for a subscription that is gone.
