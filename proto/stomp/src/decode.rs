@@ -102,11 +102,6 @@ impl Decoder {
         self.buffer.len()
     }
 
-    /// Throws everything away.
-    pub(crate) fn clear(&mut self) {
-        *self = Decoder::default();
-    }
-
     /// Looks on until the frame in front is complete (true) or more input is needed (false).
     pub(crate) fn scan(&mut self, syntax: &Syntax) -> Result<bool, ProtocolError> {
         if let Stage::Head { scanned: 0, .. } = self.stage {

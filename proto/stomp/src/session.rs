@@ -1,6 +1,7 @@
 //! [`Session`]: the server's side of one STOMP connection.
 
 mod dispatch;
+mod transmit;
 
 use crate::{
     Accept, Config, ErrorFrame, ErrorKind, Event, Profile, ProtocolError, SubscriptionHandle, Text, Version,
@@ -10,9 +11,11 @@ use crate::{
     subscription::Subscriptions,
     transaction::Transactions,
 };
-use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
-use bytes::Bytes;
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{fmt, mem, time::Duration};
+
+pub use transmit::Transmit;
+use transmit::Transmits;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -37,7 +40,7 @@ enum State {
 pub struct Session {
     config: Arc<Config>,
     decoder: IdleDecoder,
-    transmit: VecDeque<Bytes>,
+    transmit: Transmits,
     heart_beat: HeartBeat,
     /// What the client asked for in CONNECT, until it is accepted.
     wish: Pair,
@@ -56,7 +59,7 @@ impl Session {
     pub fn new(config: Arc<Config>, now: Duration) -> Session {
         Session {
             decoder: IdleDecoder::default(),
-            transmit: VecDeque::new(),
+            transmit: Transmits::default(),
             heart_beat: HeartBeat::new(now),
             wish: Pair::default(),
             connect_by: nanos(now.saturating_add(config.connect_timeout)),
@@ -139,13 +142,12 @@ impl Session {
         }
     }
 
-    /// What is to be sent next: one whole frame, or one LF, a beat.
-    pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        if let Some(frame) = self.transmit.pop_front() {
-            return Some(frame);
+    /// What is to be sent next.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if let Some(frame) = self.transmit.pop() {
+            return Some(Transmit::Frame(frame));
         }
-        self.transmit = VecDeque::new();
-        self.heart_beat.take_beat().then_some(Bytes::from_static(b"\n"))
+        self.heart_beat.take_beat().then_some(Transmit::Beat)
     }
 
     /// The owner does not read the socket: silence is not the client's fault. Our beats go on.
@@ -242,8 +244,8 @@ impl Session {
         self.subscriptions.remove(subscription);
     }
 
-    fn send(&mut self, frame: alloc::vec::Vec<u8>) {
-        self.transmit.push_back(Bytes::from(frame));
+    fn send(&mut self, frame: Vec<u8>) {
+        self.transmit.push(frame);
     }
 
     fn scan(&mut self) -> Result<bool, ProtocolError> {
