@@ -8,7 +8,9 @@
 //! | `stage.rs`, `server.rs`, `place.rs` | servers under test, and the cores they run on |
 //! | `baseline/` | the raw loop; tungstenite as most use it, and at its best |
 //! | `crowd.rs` | the clients |
+//! | `sessions.rs` | clients that take one step at a time |
 //! | `meter.rs` | CPU and memory of a process |
+//! | `heap.rs` | calls of malloc of a server |
 //! | `contest.rs` | servers under the same load in turn |
 //! | `scenario/` | which load gives which row |
 
@@ -18,11 +20,13 @@
 pub mod baseline;
 mod contest;
 mod crowd;
+mod heap;
 mod meter;
 mod place;
 mod row;
 mod scenario;
 mod server;
+mod sessions;
 pub mod settings;
 mod stage;
 mod targets;

@@ -1,6 +1,12 @@
 //! The scenarios: which rows each one measures, and how it is run.
 
+mod accepted;
+mod allocations;
 mod fanout;
+mod idle;
+mod memory;
+mod stalled;
+mod storm;
 
 use super::{row::Row, stage::Stage};
 
@@ -21,7 +27,15 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order in which `all` runs them.
-pub(crate) static ALL: &[Scenario] = &[fanout::FANOUT];
+pub(crate) static ALL: &[Scenario] = &[
+    fanout::FANOUT,
+    memory::MEMORY,
+    idle::IDLE,
+    accepted::ACCEPTED,
+    stalled::STALLED_CLIENTS,
+    storm::STORM,
+    allocations::COUNTED,
+];
 
 /// Those that these words ask for: names, or numbers of rows.
 ///
@@ -38,6 +52,14 @@ pub(crate) fn wanted(words: &[String]) -> Result<Vec<&'static Scenario>, String>
         return Err(format!("{word} {judged}; `klatsch-load bench list` names them"));
     }
     Ok(ALL.iter().filter(|scenario| words.iter().any(|word| asks(word, scenario))).collect())
+}
+
+/// Whether a long measurement may go on.
+///
+/// # Errors
+/// Ctrl-C.
+fn check(stage: &Stage) -> Result<(), String> {
+    if stage.stop.asked() { Err("ended before it was done".to_owned()) } else { Ok(()) }
 }
 
 #[cfg(test)]
