@@ -21,6 +21,7 @@ use crate::{
     hub::Hub,
     log::Ticket,
     metrics::Metrics,
+    spare::Spares,
     timer::{Tick, Wheel},
     upgrade::ConnectionGuard,
 };
@@ -54,8 +55,13 @@ pub struct Core<S, O> {
     generation: u32,
     /// Connections that something happened to in this turn.
     pub(super) touched: Vec<usize>,
+    /// Those of them that are still to get their write.
+    pub(super) settling: Vec<usize>,
     /// Connections whose sockets may hold octets.
     pub(super) ready: Vec<usize>,
+    reading: Vec<usize>,
+    due: Vec<(usize, Tick)>,
+    pub(super) spares: Spares,
     buffer: Vec<u8>,
     pub(super) drain: Option<Drain>,
     /// The drain has begun: who still comes was let in a moment before.
@@ -82,7 +88,11 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
             now: Duration::ZERO,
             generation: 0,
             touched: Vec::new(),
+            settling: Vec::new(),
             ready: Vec::new(),
+            reading: Vec::new(),
+            due: Vec::new(),
+            spares: Spares::default(),
             buffer: vec![0; READ_BYTES],
             drain: None,
             draining: false,
@@ -158,8 +168,8 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     }
 
     /// Sockets of connections that ended since the last call; to be dropped.
-    pub fn take_closed(&mut self) -> Vec<S> {
-        std::mem::take(&mut self.closed)
+    pub fn take_closed(&mut self) -> impl Iterator<Item = S> {
+        self.closed.drain(..)
     }
 
     /// Octets that wait for each client.
@@ -169,9 +179,10 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
 
     /// One read for each connection that has octets and may be read; who has more gets its next turn after the others.
     fn read_ready(&mut self) {
-        for slot in std::mem::take(&mut self.ready) {
-            self.read(slot);
-        }
+        std::mem::swap(&mut self.ready, &mut self.reading);
+        let mut reading = std::mem::take(&mut self.reading);
+        reading.drain(..).for_each(|slot| self.read(slot));
+        self.reading = reading;
     }
 
     pub(super) fn read(&mut self, slot: usize) {
@@ -197,21 +208,23 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     }
 
     fn sweep(&mut self) {
-        let Self { hub, slots, touched, settings, metrics, .. } = self;
+        let Self { hub, slots, touched, settings, metrics, spares, .. } = self;
         let mut count = Count::default();
         hub.sweep(&mut |member, message, frames| {
-            count.add(offer(slots, touched, settings.outbound_bytes, member, message, frames));
+            let (cap, queues) = (settings.outbound_bytes, &mut spares.queues);
+            count.add(offer(slots, touched, cap, member, message, frames, queues));
         });
         count.report(metrics);
     }
 
     fn see_to_timers(&mut self) {
-        let mut due: Vec<(usize, Tick)> = Vec::new();
+        let mut due = std::mem::take(&mut self.due);
         self.wheel.advance(self.now, &mut due);
-        for (slot, tick) in due {
+        for (slot, tick) in due.drain(..) {
             let Some(it) = self.slots.get_mut(slot).filter(|it| it.connection.armed == tick) else { continue };
             it.connection.armed = 0;
             self.with(slot, Connection::handle_timeout);
         }
+        self.due = due;
     }
 }
