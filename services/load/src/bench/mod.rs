@@ -10,6 +10,8 @@
 //! | `crowd.rs` | the clients |
 //! | `meter.rs` | CPU and memory of a process |
 //! | `contest.rs` | servers under the same load in turn |
+//! | `promises.rs` | a chat beside the load, judged as always |
+//! | `outside.rs` | the load on a server that runs already |
 //! | `scenario/` | which load gives which row |
 
 // Scenarios that are still to come use the rest.
@@ -19,7 +21,9 @@ pub mod baseline;
 mod contest;
 mod crowd;
 mod meter;
+mod outside;
 mod place;
+mod promises;
 mod row;
 mod scenario;
 mod server;
@@ -42,7 +46,11 @@ use stage::Stage;
 
 /// Runs what the settings say.
 pub fn run(settings: &BenchSettings) -> Outcome {
-    let result = if settings.what == ["list"] { list() } else { measure(settings) };
+    let result = match (&settings.url, &settings.what[..]) {
+        (Some(target), _) => outside::run(settings, target),
+        (None, [word]) if word == "list" => list(),
+        _ => measure(settings),
+    };
     result.unwrap_or_else(|why| could_not_run(&why))
 }
 
