@@ -1,0 +1,61 @@
+//! The scenarios: which rows each one measures, and how it is run.
+
+mod fanout;
+
+use super::{row::Row, stage::Stage};
+
+/// A measurement that can be asked for.
+pub(crate) struct Scenario {
+    /// Its name on the command line.
+    pub(crate) name: &'static str,
+    /// What it does, in a line.
+    pub(crate) what: &'static str,
+    /// The rows that it gives.
+    pub(crate) rows: &'static [&'static str],
+    /// Whether `quick` runs it: it is stable, and short where [`Stage::quick`] is set.
+    pub(crate) quick: bool,
+    /// Whether it needs a Kafka.
+    pub(crate) kafka: bool,
+    /// Runs it.
+    pub(crate) run: fn(&Stage) -> Result<Vec<Row>, String>,
+}
+
+/// All of them, in the order in which `all` runs them.
+pub(crate) static ALL: &[Scenario] = &[fanout::FANOUT];
+
+/// Those that these words ask for: names, or numbers of rows.
+///
+/// # Errors
+/// A word is neither.
+pub(crate) fn wanted(words: &[String]) -> Result<Vec<&'static Scenario>, String> {
+    let asks = |word: &str, scenario: &Scenario| match word {
+        "all" => true,
+        "quick" => scenario.quick,
+        word => scenario.name == word || scenario.rows.contains(&word),
+    };
+    if let Some(word) = words.iter().find(|word| !ALL.iter().any(|scenario| asks(word, scenario))) {
+        let judged = if super::targets::exists(word) { "is judged by `bench --url`" } else { "is no row or scenario" };
+        return Err(format!("{word} {judged}; `klatsch-load bench list` names them"));
+    }
+    Ok(ALL.iter().filter(|scenario| words.iter().any(|word| asks(word, scenario))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn scenarios_are_found_by_name_and_by_row_and_none_gives_an_unknown_row() {
+        let names = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            wanted(&words).map(|found| found.iter().map(|scenario| scenario.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["all"]).unwrap().len(), ALL.len());
+        assert!(names(&["1"]).unwrap().contains(&"fanout"));
+        assert!(names(&["fanout", "99"]).unwrap_err().starts_with("99 is no row"));
+        for scenario in ALL {
+            assert!(scenario.rows.iter().all(|row| super::super::targets::exists(row)), "{}", scenario.name);
+        }
+    }
+}
