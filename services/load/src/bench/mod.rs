@@ -10,6 +10,8 @@
 //! | `crowd.rs` | the clients |
 //! | `meter.rs` | CPU and memory of a process |
 //! | `contest.rs` | servers under the same load in turn |
+//! | `kafka.rs`, `foreign.rs`, `fleet.rs` | brokers and what they cost; events of other edges; several edges at once |
+//! | `fit.rs` | a law through measured points |
 //! | `scenario/` | which load gives which row |
 
 // Scenarios that are still to come use the rest.
@@ -18,6 +20,10 @@
 pub mod baseline;
 mod contest;
 mod crowd;
+mod fit;
+mod fleet;
+mod foreign;
+mod kafka;
 mod meter;
 mod place;
 mod row;
