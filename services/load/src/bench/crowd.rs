@@ -188,17 +188,22 @@ fn resolve(target: &Target) -> Result<SocketAddr, String> {
     addresses.next().ok_or_else(|| format!("{}: no address", target.url))
 }
 
-/// Raises the limits of open files, the hard one too where that is allowed; several crowds may be open at a time.
+/// Lifts the limit of open files as far as this process may; several crowds may be open at a time.
+///
+/// # Errors
+/// That is not enough for so many more connections.
 pub(crate) fn allow_files(more: u64) -> Result<(), String> {
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
     let wanted = open + more + OTHER_FILES;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= wanted) {
-        return Ok(());
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Nothing is lost if it may not be lifted; whether it suffices is asked next.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    match getrlimit(Resource::Nofile).current {
+        Some(most) if most < wanted => {
+            Err(format!("{wanted} open files are needed, {most} are allowed: raise `ulimit -Hn`"))
+        }
+        _ => Ok(()),
     }
-    let raised = maximum.map(|maximum| maximum.max(wanted));
-    setrlimit(Resource::Nofile, Rlimit { current: raised, maximum: raised })
-        .map_err(|error| format!("{wanted} open files are needed: {error}; raise `ulimit -Hn`"))
 }
 
 #[cfg(test)]
