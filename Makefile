@@ -1,7 +1,7 @@
 # `make` alone prints the targets: a target's help is the text after its `##`.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check kafka cluster down load chaos fuzz simulate tools print-edge
+.PHONY: help run test check kafka cluster down load chaos growth fuzz simulate tools print-edge
 
 # A missing toolchain is named (make tools), never downloaded behind anyone's back.
 export RUSTUP_AUTO_INSTALL = 0
@@ -56,6 +56,10 @@ chaos: ## Break things under load, check the promises [F=kill-edge|all|random|li
 	@$(BUILD)
 	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load chaos $(F) --runs $(RUNS) --minutes $(MINUTES) \
 	  $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+growth: ## Cost against connections, rooms, edges and brokers: plots and tables into deploy/ (half an hour)
+	@$(BUILD)
+	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load bench growth --plots deploy/plots --report deploy/README.md $(ARGS)
 
 fuzz: ## The STOMP codec's fuzz targets, coverage-guided, DURATION seconds each [DURATION=30]
 	@deploy/local/fuzz $(DURATION)

@@ -62,7 +62,7 @@ fn draw(out: &mut String, plot: &Plot, frame: &Frame) -> std::fmt::Result {
     axes(out, plot, frame)?;
     for (n, curve) in plot.curves.iter().enumerate() {
         let colour = COLOURS[n % COLOURS.len()];
-        draw_curve(out, curve, colour, frame)?;
+        draw_curve(out, curve, colour, frame, n)?;
         let at = HEIGHT + LINE * n as f64 + 4.0;
         line(out, (LEFT, at), (LEFT + 28.0, at), &stroke(curve, colour))?;
         text(out, (LEFT + 36.0, at + 4.5), "start", "", &curve.name)?;
@@ -89,9 +89,10 @@ fn axes(out: &mut String, plot: &Plot, frame: &Frame) -> std::fmt::Result {
     text(out, (18.0, middle), "middle", &format!("transform=\"rotate(-90 18 {middle})\""), &plot.y.name)
 }
 
-fn draw_curve(out: &mut String, curve: &Curve, colour: &str, frame: &Frame) -> std::fmt::Result {
+fn draw_curve(out: &mut String, curve: &Curve, colour: &str, frame: &Frame, n: usize) -> std::fmt::Result {
     for ((x, _), (low, high)) in curve.points.iter().zip(&curve.spread) {
-        let at = frame.across(*x);
+        // Beside each other where curves lie close.
+        let at = frame.across(*x) + 3.0 * (n as f64 - 0.5);
         line(
             out,
             (at, frame.down(*low)),
