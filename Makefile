@@ -1,7 +1,7 @@
 # `make` alone prints the targets: a target's help is the text after its `##`.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check kafka cluster down load chaos bench bench-quick fuzz simulate tools print-edge
+.PHONY: help run test check kafka cluster down load chaos bench bench-quick growth fuzz simulate tools print-edge
 
 # A missing toolchain is named (make tools), never downloaded behind anyone's back.
 export RUSTUP_AUTO_INSTALL = 0
@@ -65,6 +65,10 @@ bench: ## What a delivery, a session, an event cost, against baselines of the sa
 bench-quick: ## The part of it that is stable on any machine, in a minute
 	@$(BUILD)
 	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load bench quick $(ARGS)
+
+growth: ## Cost against connections, rooms, edges and brokers: plots and tables into deploy/ (half an hour)
+	@$(BUILD)
+	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load bench growth --plots deploy/plots --report deploy/README.md $(ARGS)
 
 fuzz: ## The STOMP codec's fuzz targets, coverage-guided, DURATION seconds each [DURATION=30]
 	@deploy/local/fuzz $(DURATION)

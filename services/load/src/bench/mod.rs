@@ -12,6 +12,8 @@
 //! | `contest.rs` | servers under the same load in turn |
 //! | `promises.rs` | a chat beside the load, judged as always |
 //! | `outside.rs` | the load on a server that runs already |
+//! | `kafka.rs`, `foreign.rs`, `fleet.rs` | brokers and what they cost; events of other edges; several edges at once |
+//! | `fit.rs` | a law through measured points |
 //! | `scenario/` | which load gives which row |
 
 // Scenarios that are still to come use the rest.
@@ -20,6 +22,10 @@
 pub mod baseline;
 mod contest;
 mod crowd;
+mod fit;
+mod fleet;
+mod foreign;
+mod kafka;
 mod meter;
 mod outside;
 mod place;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    kafka::Kafka,
     place::{Cores, Place},
     row::Row,
     server::Server,
@@ -33,6 +34,7 @@ pub(crate) struct Stage {
     pub(crate) stop: Stop,
     dir: PathBuf,
     edge: OnceLock<PathBuf>,
+    kafka: OnceLock<Kafka>,
 }
 
 /// Which log an edge gets.
@@ -63,7 +65,20 @@ impl Stage {
         if cores.count() < 2 {
             complain("one core only: server and generator share it, so ratios lie closer to 1 than they are");
         }
-        Ok(Stage { settings, quick, cores, stop, dir, edge: OnceLock::new() })
+        Ok(Stage { settings, quick, cores, stop, dir, edge: OnceLock::new(), kafka: OnceLock::new() })
+    }
+
+    /// The Kafka of this run, warm: the settings' own, or one broker that is started at the first call.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn kafka(&self) -> Result<&Kafka, String> {
+        if let Some(kafka) = self.kafka.get() {
+            return Ok(kafka);
+        }
+        let kafka = Kafka::of(self, 1)?;
+        kafka.warm(self)?;
+        Ok(self.kafka.get_or_init(|| kafka))
     }
 
     /// Where logs and other files of this run go.
@@ -143,6 +158,8 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        // Its files are in our directory.
+        drop(self.kafka.take());
         if self.settings.keep {
             complain(&format!("logs: {}", self.dir.display()));
         } else {

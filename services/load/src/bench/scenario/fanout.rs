@@ -23,8 +23,8 @@ pub(super) const FANOUT: Scenario = Scenario {
 
 /// Members and rooms, SENDs a second: 20,000 to 24,000 deliveries a second each.
 const ROOM_OF_200: (u32, u32, f64) = (200, 1, 120.0);
-const ROOM_OF_1000: (u32, u32, f64) = (1000, 1, 24.0);
-const TEAMS: (u32, u32, f64) = (5000, 100, 400.0);
+pub(super) const ROOM_OF_1000: (u32, u32, f64) = (1000, 1, 24.0);
+pub(super) const TEAMS: (u32, u32, f64) = (5000, 100, 400.0);
 
 fn run(stage: &Stage) -> Result<Vec<Row>, String> {
     let mut rows = vec![against_raw(stage, &EdgeLog::Memory, ROOM_OF_200)?];
