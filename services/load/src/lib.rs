@@ -34,6 +34,7 @@ mod http;
 pub mod latency;
 pub mod outcome;
 pub mod payload;
+pub mod plot;
 pub mod progress;
 pub mod report;
 mod stop;

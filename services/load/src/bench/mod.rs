@@ -12,6 +12,10 @@
 //! | `meter.rs` | CPU and memory of a process |
 //! | `heap.rs` | calls of malloc of a server |
 //! | `contest.rs` | servers under the same load in turn |
+//! | `promises.rs` | a chat beside the load, judged as always |
+//! | `outside.rs` | the load on a server that runs already |
+//! | `kafka.rs`, `foreign.rs`, `fleet.rs` | brokers and what they cost; events of other edges; several edges at once |
+//! | `fit.rs` | a law through measured points |
 //! | `scenario/` | which load gives which row |
 
 // Scenarios that are still to come use the rest.
@@ -20,9 +24,15 @@
 pub mod baseline;
 mod contest;
 mod crowd;
+mod fit;
+mod fleet;
+mod foreign;
 mod heap;
+mod kafka;
 mod meter;
+mod outside;
 mod place;
+mod promises;
 mod row;
 mod scenario;
 mod server;
@@ -46,7 +56,11 @@ use stage::Stage;
 
 /// Runs what the settings say.
 pub fn run(settings: &BenchSettings) -> Outcome {
-    let result = if settings.what == ["list"] { list() } else { measure(settings) };
+    let result = match (&settings.url, &settings.what[..]) {
+        (Some(target), _) => outside::run(settings, target),
+        (None, [word]) if word == "list" => list(),
+        _ => measure(settings),
+    };
     result.unwrap_or_else(|why| could_not_run(&why))
 }
 

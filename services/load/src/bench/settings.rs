@@ -21,6 +21,7 @@ Examples:
   klatsch-load bench                            all of them; needs a Kafka, or deploy/local to start one
   klatsch-load bench 1 1b 13 --rounds 7
   klatsch-load bench fanout --kafka 127.0.0.1:19092
+  klatsch-load bench growth --plots deploy/plots --report deploy/README.md
   klatsch-load bench --url ws://127.0.0.1:8080/ws --members 1000 --rooms 1 --rate 24 --pid edge=4711 --pid broker=815
   klatsch-load bench --url ws://127.0.0.1:15674/ws --login guest --passcode guest --stomp-host / --no-receipts
 
@@ -54,6 +55,12 @@ pub struct BenchSettings {
     /// Write the table, as Markdown, to this file too
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
+    /// `growth`: a directory for its plots
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
+    /// `growth`: a file between whose markers its tables are put
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// The rows as a JSON array
     #[arg(long)]
     pub json: bool,

@@ -9,11 +9,17 @@ use std::{
 };
 
 use super::{
+    kafka::Kafka,
     place::{Cores, Place},
+    row::Row,
     server::Server,
     settings::{BaselineKind, BenchSettings},
+    targets::Goal,
 };
 use crate::{outcome::complain, stop::Stop};
+
+/// By what factor a ratio of a quick run may miss its gate.
+const SLACK: f64 = 1.35;
 
 /// The run.
 #[derive(Debug)]
@@ -28,6 +34,7 @@ pub(crate) struct Stage {
     pub(crate) stop: Stop,
     dir: PathBuf,
     edge: OnceLock<PathBuf>,
+    kafka: OnceLock<Kafka>,
 }
 
 /// Which log an edge gets.
@@ -58,7 +65,20 @@ impl Stage {
         if cores.count() < 2 {
             complain("one core only: server and generator share it, so ratios lie closer to 1 than they are");
         }
-        Ok(Stage { settings, quick, cores, stop, dir, edge: OnceLock::new() })
+        Ok(Stage { settings, quick, cores, stop, dir, edge: OnceLock::new(), kafka: OnceLock::new() })
+    }
+
+    /// The Kafka of this run, warm: the settings' own, or one broker that is started at the first call.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn kafka(&self) -> Result<&Kafka, String> {
+        if let Some(kafka) = self.kafka.get() {
+            return Ok(kafka);
+        }
+        let kafka = Kafka::of(self, 1)?;
+        kafka.warm(self)?;
+        Ok(self.kafka.get_or_init(|| kafka))
     }
 
     /// Where logs and other files of this run go.
@@ -75,6 +95,11 @@ impl Stage {
     pub(crate) fn round(&self) -> Duration {
         let scenario = if self.quick { 1 } else { 2 };
         Duration::from_secs(self.settings.seconds.unwrap_or(scenario))
+    }
+
+    /// A row as this run judges it: a quick one shares its cores with other tests, and looks for what is much worse only.
+    pub(crate) fn lenient(&self, row: Row, goal: &Goal, value: f64) -> Row {
+        if self.quick { row.slack(goal, value, SLACK) } else { row }
     }
 
     /// An edge on the server's core, ready. `args` come behind those of --edge-arg.
@@ -133,6 +158,8 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        // Its files are in our directory.
+        drop(self.kafka.take());
         if self.settings.keep {
             complain(&format!("logs: {}", self.dir.display()));
         } else {

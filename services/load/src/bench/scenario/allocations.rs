@@ -41,19 +41,18 @@ pub(crate) fn rows(stage: &Stage) -> Result<Vec<Row>, String> {
     let edge = stage.at(Place::Server, || Server::edge(&heap.program, &EdgeLog::Memory, &[], stage.dir()))?;
     let events = if stage.quick { 500 } else { 2_000 };
     let few = measure(&heap, &edge, FEW, events, true)?;
-    let without_receipt = measure(&heap, &edge, FEW, events, false)?;
+    let without = measure(&heap, &edge, FEW, events, false)?;
     let many = measure(&heap, &edge, MANY, events, true)?;
     let each = (many.calls - few.calls) / (MANY - FEW) as f64;
     // What the few subscribers added is not the event's.
-    let event = few.calls - each * FEW as f64;
+    let event = |load: &str, of: &PerEvent| {
+        let calls = of.calls - each * FEW as f64;
+        let note = format!("with {FEW} subscribers: {}", of.by_thread);
+        Row::judged(&targets::ALLOCATIONS, load, calls).measured(short(calls), "").note(note)
+    };
     Ok(vec![
-        Row::judged(&targets::ALLOCATIONS, "SEND with RECEIPT, memory log", event).measured(short(event), "").note(
-            format!(
-                "rooms of {FEW}: {}; without RECEIPT {}",
-                few.by_thread,
-                short(without_receipt.calls - each * FEW as f64)
-            ),
-        ),
+        event("SEND without RECEIPT, memory log", &without),
+        event("SEND with RECEIPT, memory log", &few),
         Row::judged(&targets::ALLOCATIONS_EACH, &format!("rooms of {FEW} and of {MANY}"), each.max(0.0))
             .measured(format!("{each:.4}"), ""),
     ])
