@@ -7,10 +7,11 @@ use std::{
 
 use super::{Scenario, check};
 use crate::bench::{
-    meter::Reading,
-    row::{Row, short},
+    meter::{Reading, Spent},
+    row::{Row, Spread, short},
     server::Server,
     sessions::Sessions,
+    settings::BaselineKind,
     stage::{EdgeLog, Stage},
     targets::{self, Goal},
 };
@@ -40,9 +41,47 @@ pub(crate) fn rows(stage: &Stage) -> Result<Vec<Row>, String> {
 }
 
 fn row(stage: &Stage, goal: &'static Goal, period: u64) -> Result<Row, String> {
-    let edge = stage.edge(&EdgeLog::Memory, &[])?;
-    let mut sessions = Sessions::new(&edge.target)?;
     let period = Duration::from_secs(period);
+    let edge = stage.edge(&EdgeLog::Memory, &[])?;
+    let own = spend(stage, &edge, period)?;
+    drop(edge);
+    let least = spend(stage, &stage.baseline(BaselineKind::Beats)?, period)?;
+    let (us, least_us) = (own.each(), least.each());
+    // An edge that beats less often than was agreed would be cheap.
+    let wanted = SESSIONS as f64 * own.spent.wall.div_duration_f64(period);
+    let silent = (own.received as f64 <= wanted * 0.9)
+        .then(|| format!("{} beats of the edge, {wanted:.0} agreed", own.received));
+    let row = Row::judged(goal, &format!("{SESSIONS} sessions"), us).unless(silent.or(own.late).or(least.late));
+    let row = row.measured(format!("{} us", short(us)), format!("{} us", short(least_us)));
+    let ratio = us / least_us;
+    let note = format!(
+        "{} beats in, {} out in {} s; baseline: a read and a write for each, no protocol",
+        own.sent,
+        own.received,
+        short(own.spent.wall.as_secs_f64())
+    );
+    Ok(row.ratio(Spread { median: ratio, min: ratio, max: ratio }).note(note))
+}
+
+/// What a server spent on beats.
+struct Cost {
+    spent: Spent,
+    sent: usize,
+    received: usize,
+    /// Why it means nothing.
+    late: Option<String>,
+}
+
+impl Cost {
+    /// Microseconds per session and second.
+    fn each(&self) -> f64 {
+        self.spent.cpu_us / SESSIONS as f64 / self.spent.wall.as_secs_f64()
+    }
+}
+
+/// Sessions with an edge, or mere connections with a baseline, and their beats.
+fn spend(stage: &Stage, server: &Server, period: Duration) -> Result<Cost, String> {
+    let mut sessions = Sessions::new(&server.target)?;
     let step = period.div_f64(SESSIONS as f64);
     // Opened evenly over one period, so that the beats of both sides lie evenly in it.
     let begin = Instant::now();
@@ -50,8 +89,14 @@ fn row(stage: &Stage, goal: &'static Goal, period: u64) -> Result<Row, String> {
     while sessions.len() < SESSIONS {
         check(stage)?;
         let due = (begin.elapsed().div_duration_f64(step) as usize).min(SESSIONS);
-        if due > sessions.len() {
-            sessions.open(due - sessions.len(), milliseconds, |session| format!("own-{session}"))?;
+        match due.saturating_sub(sessions.len()) {
+            0 => {}
+            more if server.admin.is_some() => {
+                sessions.open(more, milliseconds, |session| format!("own-{session}"))?;
+            }
+            more => {
+                sessions.connect(more)?;
+            }
         }
         thread::sleep(STEP);
     }
@@ -59,27 +104,18 @@ fn row(stage: &Stage, goal: &'static Goal, period: u64) -> Result<Row, String> {
     let mut beats = Beats { sessions, begin, step, next: SESSIONS, octets: 0, latest: 0 };
     // The first period in which all beat: not measured.
     beats.go_on(period, stage)?;
-    let (before, sent, received) = (read(&edge)?, beats.next, beats.octets);
+    let (before, sent, received) = (read(server)?, beats.next, beats.octets);
     beats.latest = 0;
     beats.go_on(stage.settings.seconds.map_or(period, Duration::from_secs).max(period), stage)?;
-    let spent = read(&edge)?.since(&before);
-    let each = spent.cpu_us / SESSIONS as f64 / spent.wall.as_secs_f64();
-    let (sent, received) = (beats.next - sent, (beats.octets - received) / 3);
-    let wanted = SESSIONS as f64 * spent.wall.div_duration_f64(period);
-    // An edge that beats less often than was agreed would be cheap, and so would one that reads many beats at a time.
-    let silent = (received as f64 <= wanted * 0.9).then(|| format!("{received} beats of the edge, {wanted:.0} agreed"));
+    let spent = read(server)?.since(&before);
+    // Who reads many beats at a time is cheap, too.
     let late = beats.latest > SESSIONS / 50;
     let late = late.then(|| format!("the generator was up to {} beats late", beats.latest));
-    let threads: Vec<_> = spent.threads.iter().filter(|(_, us)| **us > spent.cpu_us / 100.0).collect();
-    let threads: Vec<_> =
-        threads.iter().map(|(name, us)| format!("{name} {:.0} %", **us * 100.0 / spent.cpu_us)).collect();
-    let note =
-        format!("{sent} beats in, {received} out in {} s; {}", short(spent.wall.as_secs_f64()), threads.join(", "));
-    Ok(Row::judged(goal, &format!("{SESSIONS} sessions"), each).note(note).unless(silent.or(late)))
+    Ok(Cost { spent, sent: beats.next - sent, received: (beats.octets - received) / 3, late })
 }
 
-fn read(edge: &Server) -> Result<Reading, String> {
-    edge.meter().read().map_err(|error| format!("the edge's CPU: {error}"))
+fn read(server: &Server) -> Result<Reading, String> {
+    server.meter().read().map_err(|error| format!("{}: CPU: {error}", server.name))
 }
 
 /// The beats of all clients, one session after another for ever.
