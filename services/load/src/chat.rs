@@ -81,7 +81,7 @@ async fn drive(settings: ChatSettings, tokens: Vec<String>, threads: usize) -> R
     let run = Arc::new(Run {
         id: getrandom::u32().map_err(|error| format!("no entropy: {error}"))?,
         timetable: Arc::new(Timetable::new(settings.rate, duration, settings.senders())),
-        checker: Checker::new(settings.connections, settings.rooms, !settings.no_receipts),
+        checker: Checker::new(settings.connections, settings.rooms, !settings.dialect.no_receipts),
         counters: Counters::default(),
         latency: Shards::new(2 * threads),
         recorder: settings.record.as_deref().map(recorder).transpose()?,
@@ -158,7 +158,7 @@ fn begin(run: &Run) {
             connections: settings.connections,
             rooms: settings.rooms,
             rate: settings.rate,
-            receipts: !settings.no_receipts,
+            receipts: !settings.dialect.no_receipts,
         },
     );
 }
@@ -243,7 +243,7 @@ async fn settle(run: &Run, due: u64) {
 }
 
 fn tokens(settings: &ChatSettings) -> Result<Vec<String>, String> {
-    let Some(path) = &settings.token_file else { return Ok(settings.token.iter().cloned().collect()) };
+    let Some(path) = &settings.token_file else { return Ok(settings.dialect.token.iter().cloned().collect()) };
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let tokens: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     if tokens.is_empty() { Err(format!("{}: no token in it", path.display())) } else { Ok(tokens) }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
 
 use crate::{
+    bench::settings::{self as bench, BaselineSettings, BenchSettings},
     chaos::settings::{self, ChaosSettings},
+    dialect::Dialect,
     payload::Payload,
     target::Target,
 };
@@ -74,6 +76,12 @@ pub enum Command {
     /// Faults on a real cluster, under load, and what became of the promises
     #[command(after_help = settings::HELP)]
     Chaos(ChaosSettings),
+    /// What a delivery, a connection, a room costs, against baselines of the same run
+    #[command(after_help = bench::HELP)]
+    Bench(Box<BenchSettings>),
+    /// One of bench's own servers
+    #[command(hide = true)]
+    Baseline(BaselineSettings),
 }
 
 /// The settings of `chat`.
@@ -102,44 +110,13 @@ pub struct ChatSettings {
     #[arg(long, value_name = "N")]
     pub senders: Option<u32>,
 
-    /// A token, sent as `Authorization: Bearer …` with CONNECT
-    #[arg(long, conflicts_with = "token_file", value_name = "TOKEN", help_heading = "Who")]
-    pub token: Option<String>,
     /// Tokens, one a line, handed round the clients
-    #[arg(long, value_name = "FILE", help_heading = "Who")]
+    #[arg(long, conflicts_with = "token", value_name = "FILE", help_heading = "Who")]
     pub token_file: Option<PathBuf>,
-    /// CONNECT's login
-    #[arg(long, value_name = "NAME", help_heading = "Who")]
-    pub login: Option<String>,
-    /// CONNECT's passcode
-    #[arg(long, value_name = "TEXT", help_heading = "Who")]
-    pub passcode: Option<String>,
 
-    /// In front of a room's name in SUBSCRIBE and SEND
-    #[arg(long, default_value = "/topic/", value_name = "PREFIX", help_heading = "STOMP")]
-    pub destination_prefix: String,
-    /// In front of a room's name in SEND, where that differs
-    #[arg(long, value_name = "PREFIX", help_heading = "STOMP")]
-    pub send_prefix: Option<String>,
-    /// A room's name, before its number
-    #[arg(long, default_value = "load-", value_name = "TEXT", help_heading = "STOMP")]
-    pub room_prefix: String,
-    /// SEND without asking for a RECEIPT: only what somebody got is known to be stored
-    #[arg(long, help_heading = "STOMP")]
-    pub no_receipts: bool,
-    /// SUBSCRIBE without asking for a RECEIPT: a client counts as subscribed one second later
-    #[arg(long, help_heading = "STOMP")]
-    pub no_barrier: bool,
-    /// What to offer and to want, in milliseconds; 0: none
-    #[arg(long, default_value = "10000,10000", value_name = "SEND,RECEIVE", value_parser = heart_beat, help_heading = "STOMP")]
-    pub heart_beat: (u32, u32),
-    /// CONNECT's host [default: the URL's]
-    #[arg(long, value_name = "NAME", help_heading = "STOMP")]
-    pub stomp_host: Option<String>,
-    /// WebSocket subprotocols to offer; empty: none
-    #[arg(long, default_value = "v12.stomp, v11.stomp, v10.stomp", value_name = "LIST", help_heading = "STOMP")]
-    pub subprotocols: String,
-
+    /// How the server is spoken to.
+    #[command(flatten)]
+    pub dialect: Dialect,
     /// Ask that a refused SEND leaves its session open (CONNECT x-errors:soft)
     #[arg(long, help_heading = "STOMP")]
     pub soft_errors: bool,
@@ -256,11 +233,6 @@ fn body() -> RangedU64ValueParser<u32> {
     RangedU64ValueParser::new().range(Payload::MAX_HEAD as u64..=1 << 24)
 }
 
-fn heart_beat(text: &str) -> Result<(u32, u32), String> {
-    let pair = text.split_once(',').and_then(|(send, receive)| Some((send.parse().ok()?, receive.parse().ok()?)));
-    pair.ok_or_else(|| "two numbers of milliseconds, such as 10000,10000".to_owned())
-}
-
 fn property(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
     pair.ok_or_else(|| "name=value".to_owned())
@@ -282,7 +254,7 @@ mod tests {
     fn chat_takes_its_flags() {
         let line = "klatsch-load chat --url ws://a/ws --url http://b:1 --rate 0.5 --heart-beat 0,5000 --senders 999";
         let Command::Chat(chat) = Cli::try_parse_from(line.split(' ')).unwrap().command else { panic!("chat") };
-        assert_eq!((chat.url.len(), chat.rate, chat.heart_beat, chat.senders()), (2, 0.5, (0, 5000), 100));
+        assert_eq!((chat.url.len(), chat.rate, chat.dialect.heart_beat, chat.senders()), (2, 0.5, (0, 5000), 100));
         let storm = "klatsch-load chat --url ws://a --url ws://b --url ws://c --first-url-first";
         let Command::Chat(storm) = Cli::try_parse_from(storm.split(' ')).unwrap().command else { panic!("chat") };
         let urls = |client| [0, 1, 2, 3].map(|attempt| storm.url_of(client, attempt));

@@ -17,7 +17,9 @@
 //! | `dump`: a topic as JSON lines | [`dump`] |
 //! | `verify`: histories against the topic | [`mod@verify`] |
 //! | `chaos`: faults on a cluster, and what became of the promises | [`chaos`] |
+//! | `bench`: what a delivery, a connection, a room costs, against baselines | [`bench`] |
 
+pub mod bench;
 pub mod chaos;
 pub mod chat;
 pub mod checker;
@@ -25,13 +27,17 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod counters;
+pub mod dialect;
 pub mod dump;
 pub mod history;
+mod http;
 pub mod latency;
 pub mod outcome;
 pub mod payload;
+pub mod plot;
 pub mod progress;
 pub mod report;
+mod stop;
 pub mod target;
 pub mod timetable;
 pub mod verify;

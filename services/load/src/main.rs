@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use klatsch_load::{
-    chaos, chat,
+    bench, chaos, chat,
     cli::{Cli, Command},
     dump, verify,
 };
@@ -15,6 +15,8 @@ fn main() -> ExitCode {
         Command::Dump(settings) => dump::run(&settings),
         Command::Verify(settings) => verify::run(&settings),
         Command::Chaos(settings) => chaos::run(&settings),
+        Command::Bench(settings) => bench::run(&settings),
+        Command::Baseline(settings) => bench::baseline::run(&settings),
     }
     .into()
 }

@@ -94,7 +94,7 @@ impl Report {
         let (counters, breaches) = (&run.counters, run.checker.breaches());
         let (sent, receipted, refused) = (counters.sent.get(), counters.receipted.get(), counters.refused.get());
         let delivered = counters.delivered.get();
-        let asked = if run.settings.no_receipts { 0 } else { sent };
+        let asked = if run.settings.dialect.no_receipts { 0 } else { sent };
         Report {
             held: breaches.none(),
             seconds,

@@ -147,6 +147,19 @@ impl Connection {
         }
     }
 
+    /// Takes what one read of the socket gave if that is a beat and nothing else, which is all that most clients send
+    /// most of the time: nothing follows from it, and the timer that is armed looks again by itself.
+    pub fn handle_beat(&mut self, octets: &[u8], metrics: &Metrics, now: Duration) -> bool {
+        let alone = matches!(self.phase, Phase::Open) && self.session.buffered() == 0;
+        if !alone || !self.transport.is_beat(octets) {
+            return false;
+        }
+        metrics.stomp.received_bytes.inc_by(octets.len() as u64);
+        self.pings_unanswered = 0;
+        self.session.handle_life_sign(now);
+        true
+    }
+
     /// Takes what one read of the socket gave.
     pub fn handle_octets(&mut self, octets: &[u8], cx: &mut Context<'_>) {
         cx.metrics.stomp.received_bytes.inc_by(octets.len() as u64);

@@ -5,6 +5,7 @@
 //! | `settings` | what librdkafka is told, and why; what the user may add |
 //! | `topic` | waits for Kafka at start; creates or checks the topic |
 //! | `producer`, `delivery`, `in_flight` | writing, delivery reports, how old the oldest unsettled record is |
+//! | `gather` | under load many records at once, never when quiet |
 //! | `renewal`, `handover` | renewed credentials; from one producer to the next |
 //! | `feed`, `rewind`, `marks` | reading everything, in order; where that begins; where it stands |
 //! | `scan`, `observer` | looking back; questions about the topic |
@@ -25,6 +26,7 @@ use super::{Budget, Health, Log, LogError, NewRecord, ReadRecord, Reason, Report
 mod context;
 mod delivery;
 mod feed;
+mod gather;
 mod handover;
 mod in_flight;
 mod keeper;
@@ -45,10 +47,10 @@ pub use settings::{KafkaSettings, Renewals, Renewed, property_faults};
 pub use statistics::{KafkaStatistics, PartitionStatistics};
 
 use context::{State, lock};
+use gather::{Feeds, Gather};
 use keeper::{Keeper, KeeperThread};
 use observer::Observer;
 use producer::Producer;
-use reader::FeedShared;
 use renewal::Renewal;
 use scan::Scanners;
 
@@ -64,8 +66,9 @@ pub struct KafkaLog {
     state: Arc<State>,
     observer: Arc<Observer>,
     producer: Arc<Producer>,
+    gather: Gather,
     scanners: Arc<Scanners>,
-    feeds: Arc<Mutex<Vec<Weak<FeedShared>>>>,
+    feeds: Feeds,
 }
 
 /// Why a log cannot be opened.
@@ -96,6 +99,10 @@ fn cannot_look_back(error: KafkaError) -> LogError {
 
 fn unusable(error: KafkaError) -> OpenError {
     OpenError::Settings(format!("Kafka client: {error}"))
+}
+
+fn no_thread(error: std::io::Error) -> OpenError {
+    OpenError::Settings(format!("cannot start a thread: {error}"))
 }
 
 impl KafkaLog {
@@ -137,7 +144,10 @@ impl KafkaLog {
         }
         let producer = Arc::new(producer);
         let scanners = Arc::new(Scanners::new(&settings, Arc::clone(&state)));
-        let (feeds, renewal, settings) = (Arc::default(), Arc::default(), Arc::new(Mutex::new(settings)));
+        let (feeds, renewal): (Feeds, _) = (Arc::default(), Arc::default());
+        let (to, from, gathers) = (Arc::clone(&producer), Arc::clone(&feeds), settings.gathers());
+        let gather = Gather::start(to, from, Arc::clone(&reports), gathers).map_err(no_thread)?;
+        let settings = Arc::new(Mutex::new(settings));
         let keeper = Keeper {
             state: Arc::clone(&state),
             settings: Arc::clone(&settings),
@@ -148,8 +158,8 @@ impl KafkaLog {
             feeds: Arc::clone(&feeds),
             reports,
         };
-        let _keeper = keeper.start().map_err(|e| OpenError::Settings(format!("cannot start a thread: {e}")))?;
-        Ok(Self { _keeper, settings, renewal, state, observer, producer, scanners, feeds })
+        let _keeper = keeper.start().map_err(no_thread)?;
+        Ok(Self { _keeper, settings, renewal, state, observer, producer, gather, scanners, feeds })
     }
 
     /// What librdkafka last measured, with the positions of the feed as they are now.
@@ -168,6 +178,11 @@ impl KafkaLog {
     /// no broker takes are tried again, and the clients stay as they are.
     pub fn renew_from(&self, renewals: Renewals) {
         *lock(&self.renewal.source) = Some(renewals);
+    }
+
+    /// How many records have waited for others, and whether records wait at present: they do under load.
+    pub fn gathered(&self) -> (u64, bool) {
+        (self.gather.gathered(), self.gather.is_busy())
     }
 
     /// How often all clients have been made anew with renewed properties.
@@ -190,7 +205,7 @@ impl Log for KafkaLog {
     type Feed = KafkaFeed;
 
     fn publish(&self, record: NewRecord, ticket: Ticket) -> Result<(), Reason> {
-        self.producer.publish(&record, ticket)
+        self.gather.publish(record, ticket)
     }
 
     fn feed(&self, start: Start) -> Result<KafkaFeed, LogError> {
@@ -231,6 +246,7 @@ impl Log for KafkaLog {
     }
 
     fn flush(&self, timeout: Duration) -> usize {
+        self.gather.release();
         self.producer.flush(timeout)
     }
 

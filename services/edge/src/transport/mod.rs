@@ -49,6 +49,9 @@ pub trait Transport {
         sink: &mut dyn FnMut(Input) -> ControlFlow<()>,
     ) -> Result<(), Fault>;
 
+    /// Whether these octets, read from the socket, are one LF of the STOMP stream and nothing else.
+    fn is_beat(&self, octets: &[u8]) -> bool;
+
     /// Wraps one whole STOMP frame.
     fn frame(&self, stomp: Vec<u8>) -> Bytes;
 

@@ -133,6 +133,12 @@ impl Transport for WebSocket {
         result.map(|_| ())
     }
 
+    fn is_beat(&self, octets: &[u8]) -> bool {
+        let is_lf = matches!(*octets, [0x81 | 0x82, 0x81, mask, _, _, _, octet] if octet ^ mask == b'\n');
+        // An engine is there in the middle of a message, which such octets may be a part of.
+        is_lf && self.engine.is_none() && !self.closing
+    }
+
     fn frame(&self, mut stomp: Vec<u8>) -> Bytes {
         // Moving a short frame up is cheaper than a second allocation.
         stomp.splice(0..0, [0; MAX_HEADER]);
@@ -321,6 +327,20 @@ mod tests {
                 prop_assert!(sockets[who].engine.is_none(), "idle, and still with an engine");
             }
         }
+    }
+
+    #[test]
+    fn row_7_b05_a_beat_is_known_between_messages_only() {
+        let mut socket = WebSocket::new(1 << 20);
+        assert!(socket.is_beat(&frame(0x81, b"\n")) && socket.is_beat(&[0x82, 0x81, 7, 1, 2, 3, b'\n' ^ 7]));
+        for other in [frame(0x81, b"\0"), frame(0x01, b"\n"), frame(0x89, b"\n"), frame(0x81, b"\n\n"), vec![0x81]] {
+            assert!(!socket.is_beat(&other), "{other:?}");
+        }
+        // The first eight octets of a message of eleven.
+        let mut begun = frame(0x82, b"SEND\n.....\n");
+        begun.truncate(14);
+        socket.handle_input(&begun, &mut Spare::new(1), &mut Vec::new(), &mut |_| ControlFlow::Continue(())).unwrap();
+        assert!(!socket.is_beat(&frame(0x81, b"\n")));
     }
 
     #[test]

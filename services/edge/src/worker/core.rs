@@ -157,14 +157,20 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     /// A slot's socket can be read from, written to, or its client has shut its side down.
     pub fn handle_readiness(&mut self, slot: usize, readable: bool, writable: bool, read_closed: bool) {
         let Some(it) = self.slots.get_mut(slot) else { return };
-        if writable {
-            it.connection.outbound.writable();
-        }
         if readable || read_closed {
             it.hung_up |= read_closed;
-            it.connection.readable = true;
+            // Read in this turn: waiting for the next one would cost another look at the poll for each frame that comes.
+            if !std::mem::replace(&mut it.connection.readable, true) {
+                self.ready.push(slot);
+            }
         }
-        self.touch(slot);
+        if writable {
+            it.connection.outbound.writable();
+            // Every event says that an idle socket can be written to; nothing follows from that.
+            if !it.connection.outbound.is_empty() {
+                self.touch(slot);
+            }
+        }
     }
 
     /// Sockets of connections that ended since the last call; to be dropped.
@@ -197,6 +203,10 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
             Ok(count) => {
                 // A short read has emptied the socket, unless the end of the stream is still to be read.
                 it.connection.readable = count == buffer.len() || it.hung_up;
+                if !it.connection.readable && it.connection.handle_beat(&buffer[..count], &self.metrics, self.now) {
+                    self.buffer = buffer;
+                    return;
+                }
                 self.with(slot, |it, cx| it.handle_octets(&buffer[..count], cx));
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => it.connection.readable = false,

@@ -12,7 +12,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{scripts::Parts, stop::Stop};
+use super::scripts::Parts;
+use crate::stop::Stop;
 
 /// How long a chat may take to answer for itself, once it has been told to end.
 const GOODBYE: Duration = Duration::from_secs(90);

@@ -31,7 +31,6 @@ mod scripts;
 mod seen;
 pub mod settings;
 mod stage;
-mod stop;
 mod verdict;
 mod witness;
 
@@ -42,11 +41,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::outcome::{Outcome, complain, could_not_run};
+use crate::{
+    outcome::{Outcome, complain, could_not_run},
+    stop::Stop,
+};
 use report::Report;
 use settings::ChaosSettings;
 use stage::Stage;
-use stop::Stop;
 
 /// Runs what the settings say.
 pub fn run(settings: &ChaosSettings) -> Outcome {

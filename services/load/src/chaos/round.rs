@@ -11,15 +11,17 @@ use super::{
     crowd::{self, Plan},
     faults::{Fault, Recovers, STORM, named},
     judge,
-    probe::{get, metric},
     random::{self, Act},
     row::Row,
     scene::{Scene, Site, stopped},
     scripts::Scripts,
     settings::ChaosSettings,
-    stop::Stop,
     verdict,
     witness::Witness,
+};
+use crate::{
+    http::{get, metric},
+    stop::Stop,
 };
 
 const TOPIC: &str = "chat.events.v1";

@@ -15,9 +15,8 @@ use super::{
     probe::Watch,
     scripts::{Parts, Scripts},
     seen::{Histories, Seen},
-    stop::Stop,
 };
-use crate::outcome::complain;
+use crate::{outcome::complain, stop::Stop};
 
 /// How long the crowd may take to be there.
 const JOINING: Duration = Duration::from_secs(90);

@@ -15,8 +15,8 @@ use super::{
     row::Row,
     scripts::{Scripts, state_home},
     settings::ChaosSettings,
-    stop::Stop,
 };
+use crate::stop::Stop;
 
 const STARTING: Duration = Duration::from_secs(240);
 /// A round that takes longer hangs.

@@ -37,20 +37,20 @@ pub(super) async fn connect(run: &Run, number: u32, url: usize) -> Result<Connec
 async fn agree(run: &Run, number: u32, url: usize) -> Result<Connection, Failure> {
     let settings = &run.settings;
     let target = &settings.url[url];
-    let mut wire = Wire::open(target, &settings.subprotocols).await?;
-    let (send, receive) = settings.heart_beat;
+    let mut wire = Wire::open(target, &settings.dialect.subprotocols).await?;
+    let (send, receive) = settings.dialect.heart_beat;
     let heart_beat = format!("{send},{receive}");
     let bearer = run.tokens.get(number as usize % run.tokens.len().max(1)).map(|token| format!("Bearer {token}"));
     let soft = settings.soft_errors.then(|| "soft".to_owned());
     let optional = [
-        ("login", settings.login.as_ref()),
-        ("passcode", settings.passcode.as_ref()),
+        ("login", settings.dialect.login.as_ref()),
+        ("passcode", settings.dialect.passcode.as_ref()),
         ("Authorization", bearer.as_ref()),
         ("x-errors", soft.as_ref()),
     ];
     let headers = [
         ("accept-version", "1.2,1.1"),
-        ("host", settings.stomp_host.as_deref().unwrap_or(&target.host)),
+        ("host", settings.dialect.stomp_host.as_deref().unwrap_or(&target.host)),
         ("heart-beat", &heart_beat),
     ];
     let headers =
@@ -61,7 +61,7 @@ async fn agree(run: &Run, number: u32, url: usize) -> Result<Connection, Failure
         match wire.next().await {
             Input::Frame(frame) if frame.command == Command::Connected => {
                 let version = frame.headers.get("version").and_then(Version::parse).unwrap_or(Version::V1_0);
-                let (beat, pulse) = agreed(settings.heart_beat, &frame);
+                let (beat, pulse) = agreed(settings.dialect.heart_beat, &frame);
                 let text = |name| frame.headers.get(name).map(str::to_owned);
                 return Ok(Connection { wire, version, beat, pulse, user: text("user-name"), server: text("server") });
             }

@@ -68,7 +68,7 @@ pub struct Run {
 impl Run {
     /// A room's whole name.
     pub fn room(&self, number: u32) -> String {
-        format!("{}{number}", self.settings.room_prefix)
+        format!("{}{number}", self.settings.dialect.room_prefix)
     }
 }
 

@@ -27,11 +27,11 @@ impl Session<'_> {
             let headers = [("id", ERRORS), ("destination", "/user/queue/errors")];
             self.wire.send(encode(Command::Subscribe, headers, b"", self.version)).map_err(Ended::cut)?;
         }
-        let destination = format!("{}{}", settings.destination_prefix, self.client.room);
+        let destination = format!("{}{}", settings.dialect.destination_prefix, self.client.room);
         // Another server's message-ids say nothing about a place.
         let token = self.client.token.as_deref().filter(|token| token.parse::<MessageId>().is_ok());
         let from = token.filter(|_| !settings.no_resume);
-        let optional = [("receipt", (!settings.no_barrier).then_some(JOIN)), ("x-from", from)];
+        let optional = [("receipt", (!settings.dialect.no_barrier).then_some(JOIN)), ("x-from", from)];
         let headers = [("id", "0"), ("destination", destination.as_str())];
         let headers = headers.into_iter().chain(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
         self.client.record(run, 0, || Event::Subscribe {

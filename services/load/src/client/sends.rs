@@ -115,10 +115,10 @@ impl Session<'_> {
         let payload =
             Payload { run: run.id, room: client.member.room, turn, sender: client.number, number, due, attempt };
         let body = payload.write(settings.body as usize);
-        let prefix = settings.send_prefix.as_ref().unwrap_or(&settings.destination_prefix);
+        let prefix = settings.dialect.send_prefix.as_ref().unwrap_or(&settings.dialect.destination_prefix);
         let destination = format!("{prefix}{}", client.room);
         let key = settings.keys.then(|| format!("{:08x}-{}-{number}", run.id, client.number));
-        let receipt = (!settings.no_receipts).then(|| self.outstanding.push(send).to_string());
+        let receipt = (!settings.dialect.no_receipts).then(|| self.outstanding.push(send).to_string());
         let secret = settings.authorization_on_send.then_some("Bearer must-not-reach-a-room");
         let optional =
             [("receipt", receipt.as_deref()), ("x-idempotency-key", key.as_deref()), ("Authorization", secret)];

@@ -148,7 +148,7 @@ impl<'a> Session<'a> {
                 () = sleep(again.unwrap_or_default()), if again.is_some() => Ok(()),
                 _ = end.wait_for(|end| *end), if !self.leaving => self.leave(),
                 _ = beats.tick() => self.tick(),
-                () = &mut barrier, if run.settings.no_barrier && !self.joined => { self.join(None); Ok(()) }
+                () = &mut barrier, if run.settings.dialect.no_barrier && !self.joined => { self.join(None); Ok(()) }
             };
             if let Err(ended) = step.and_then(|()| self.send_due()) {
                 return ended;

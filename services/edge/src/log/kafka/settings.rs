@@ -75,7 +75,7 @@ const PRODUCER: &[(&str, &str)] = &[
     // Retries neither double nor reorder records; acks=all is what a RECEIPT promises.
     ("enable.idempotence", "true"),
     ("acks", "all"),
-    // Batches form behind requests in flight by themselves; waiting would only add latency.
+    // Whether to wait is decided anew from moment to moment, before librdkafka (`gather`); waiting would only add latency.
     ("linger.ms", "0"),
     ("compression.type", "none"),
     // Only for records without an explicit partition, of which there are none; the same arithmetic as ours.
@@ -201,6 +201,11 @@ impl KafkaSettings {
         }
     }
 
+    /// Whether records wait for others under load: who sets how long librdkafka waits has decided that alone.
+    pub(super) fn gathers(&self) -> bool {
+        !self.properties.iter().any(|(key, _)| key == "linger.ms" || key == "queue.buffering.max.ms")
+    }
+
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.client(PRODUCER);
         config.set("message.max.bytes", self.max_message_bytes.to_string());
@@ -313,6 +318,12 @@ mod tests {
             assert_eq!(settings.producer().get("delivery.timeout.ms"), Some("0"));
         }
         assert_eq!(settings(&[]).give_up_after(), GIVE_UP);
+    }
+
+    #[test]
+    fn who_sets_linger_has_it_so() {
+        assert!(settings(&[("fetch.min.bytes", "1")]).gathers());
+        assert!(!settings(&[("linger.ms", "0")]).gathers());
     }
 
     #[test]

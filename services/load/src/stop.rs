@@ -20,14 +20,14 @@ const SAME: Duration = Duration::from_secs(1);
 
 /// Set by SIGINT and SIGTERM; a second one ends the process at once.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// Handles the signals from now on.
     ///
     /// # Errors
     /// They cannot be handled.
-    pub(super) fn on_signals() -> io::Result<Stop> {
+    pub(crate) fn on_signals() -> io::Result<Stop> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let stop = Stop::default();
         let asked = Arc::clone(&stop.0);
@@ -44,7 +44,7 @@ impl Stop {
     }
 
     /// Whether to stop.
-    pub(super) fn asked(&self) -> bool {
+    pub(crate) fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
@@ -52,7 +52,7 @@ impl Stop {
     ///
     /// # Errors
     /// What the question says.
-    pub(super) fn until<T>(
+    pub(crate) fn until<T>(
         &self,
         within: Duration,
         mut ask: impl FnMut() -> Result<Option<T>, String>,
