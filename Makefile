@@ -1,7 +1,7 @@
 # `make` alone prints the targets: a target's help is the text after its `##`.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check kafka cluster down load chaos growth fuzz simulate tools print-edge
+.PHONY: help run test check kafka cluster down load chaos bench bench-quick growth fuzz simulate tools print-edge
 
 # A missing toolchain is named (make tools), never downloaded behind anyone's back.
 export RUSTUP_AUTO_INSTALL = 0
@@ -14,6 +14,7 @@ RUNS ?= 1
 SEED ?=
 MINUTES ?= 60
 ARGS ?=
+ROWS ?= all
 # Where cargo puts what it builds, whatever CARGO_TARGET_DIR or its configuration say.
 RELEASE = $(shell cargo metadata --no-deps --offline --format-version 1 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
 # Always all binaries: one of them alone would compile shared crates again with other features.
@@ -56,6 +57,14 @@ chaos: ## Break things under load, check the promises [F=kill-edge|all|random|li
 	@$(BUILD)
 	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load chaos $(F) --runs $(RUNS) --minutes $(MINUTES) \
 	  $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+bench: ## What a delivery, a session, an event cost, against baselines of the same run [ROWS="1 1b fanout"|all|list] [ARGS=...]
+	@$(BUILD)
+	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load bench $(ROWS) $(ARGS)
+
+bench-quick: ## The part of it that is stable on any machine, in a minute
+	@$(BUILD)
+	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load bench quick $(ARGS)
 
 growth: ## Cost against connections, rooms, edges and brokers: plots and tables into deploy/ (half an hour)
 	@$(BUILD)

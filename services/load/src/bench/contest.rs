@@ -1,13 +1,19 @@
 //! Several servers under the same load in turn, A-B-A-B: what each delivery cost each of them, round by round.
 
+use std::borrow::Borrow;
+
 use super::{
     crowd::{Crowd, Load, Plan, Tally},
     meter::Meter,
-    row::Spread,
+    row::{Row, Spread, short},
     server::Server,
     stage::Stage,
+    targets::Goal,
 };
 use crate::outcome::complain;
+
+/// A generator that is later than this with one SEND in a hundred.
+const LATE_MS: f64 = 1.0;
 
 /// A server with its crowd.
 pub(crate) struct Contender {
@@ -37,6 +43,8 @@ pub(crate) struct Series {
     pub(crate) name: String,
     /// Its rounds.
     pub(crate) rounds: Vec<Round>,
+    /// What broke in a round that does not count.
+    aside: Option<String>,
 }
 
 impl Contender {
@@ -77,27 +85,63 @@ impl Round {
 
 impl Series {
     /// Microseconds per delivery.
-    pub(crate) fn cpu(&self) -> Option<Spread> {
-        Spread::of(self.rounds.iter().map(Round::cpu_per_delivery))
+    ///
+    /// # Errors
+    /// There was no round.
+    pub(crate) fn cpu(&self) -> Result<Spread, String> {
+        Spread::of(self.rounds.iter().map(Round::cpu_per_delivery)).ok_or_else(|| format!("{}: no round", self.name))
     }
 
     /// This server's cost over the other's, round by round.
-    pub(crate) fn over(&self, baseline: &Series) -> Option<Spread> {
+    ///
+    /// # Errors
+    /// There was no round.
+    pub(crate) fn over(&self, baseline: &Series) -> Result<Spread, String> {
         let pairs = self.rounds.iter().zip(&baseline.rounds);
-        Spread::of(pairs.map(|(own, other)| own.cpu_per_delivery() / other.cpu_per_delivery().max(1e-9)))
+        let ratios = pairs.map(|(own, other)| own.cpu_per_delivery() / other.cpu_per_delivery().max(1e-9));
+        Spread::of(ratios).ok_or_else(|| format!("{}: no round", self.name))
     }
 
     /// What broke in any round.
     pub(crate) fn broken(&self) -> Option<String> {
-        self.rounds.iter().find_map(|round| Some(format!("{}: {}", self.name, round.tally.broken()?)))
+        let broken = self.aside.clone().or_else(|| self.rounds.iter().find_map(|round| round.tally.broken()));
+        broken.map(|what| format!("{}: {what}", self.name))
     }
 
     /// p50 and p99 at the probes, all rounds together, in words.
     pub(crate) fn latency(&self) -> String {
         let all = Tally::latencies(self.rounds.iter().map(|round| &round.tally));
         let ms = |quantile| all.value_at_quantile(quantile) as f64 / 1e3;
-        format!("{} p50 {:.2} p99 {:.2} ms", self.name, ms(0.5), ms(0.99))
+        format!("{} p50 {} p99 {} ms", self.name, short(ms(0.5)), short(ms(0.99)))
     }
+
+    /// That most rounds had a late generator, so that latencies say nothing.
+    pub(crate) fn late(&self) -> Option<String> {
+        let late: Vec<f64> = self.rounds.iter().map(|round| round.tally.lateness_p99_ms()).collect();
+        let median = Spread::of(late)?.median;
+        (median > LATE_MS).then(|| format!("the generator was late (p99 {} ms)", short(median)))
+    }
+}
+
+/// The row of one server's CPU per delivery over that of a baseline: the first two of these.
+///
+/// # Errors
+/// There are not two, or no round.
+pub(crate) fn costs<S: Borrow<Series>>(stage: &Stage, goal: &Goal, load: &str, series: &[S]) -> Result<Row, String> {
+    let [edge, baseline, ..] = series else { return Err("a server is missing".to_owned()) };
+    let (edge, baseline) = (edge.borrow(), baseline.borrow());
+    let ratio = edge.over(baseline)?;
+    let us = |series: &Series| series.cpu().map(|cost| format!("{} us", short(cost.median)));
+    let mut row = Row::judged(goal, load, ratio.median).measured(us(edge)?, us(baseline)?).ratio(ratio).note(format!(
+        "{}; {}",
+        edge.latency(),
+        baseline.latency()
+    ));
+    // What a delivery costs does not depend on when exactly it was asked for; the latencies do.
+    if let Some(late) = edge.late().or(baseline.late()) {
+        row = row.also(&late);
+    }
+    Ok(stage.lenient(row.unless(edge.broken()).unless(baseline.broken()), goal, ratio.median))
 }
 
 /// Rounds of all contenders in turn, after one that does not count. A round in which the generator was late is done again,
@@ -108,11 +152,11 @@ impl Series {
 pub(crate) fn contest(stage: &Stage, contenders: &mut [Contender], load: &Load) -> Result<Vec<Series>, String> {
     let mut series: Vec<Series> = contenders
         .iter()
-        .map(|contender| Series { name: contender.name.clone(), rounds: Vec::with_capacity(stage.rounds()) })
+        .map(|contender| Series { name: contender.name.clone(), rounds: Vec::new(), aside: None })
         .collect();
     let warm = Load { time: load.time / 2, ..*load };
-    for contender in contenders.iter_mut() {
-        contender.round(&warm)?;
+    for (contender, series) in contenders.iter_mut().zip(&mut series) {
+        series.aside = contender.round(&warm)?.tally.broken();
     }
     let mut spare = stage.rounds();
     while series.iter().any(|series| series.rounds.len() < stage.rounds()) {
@@ -123,9 +167,12 @@ pub(crate) fn contest(stage: &Stage, contenders: &mut [Contender], load: &Load) 
             contenders.iter_mut().map(|contender| contender.round(load)).collect::<Result<_, _>>()?;
         let late = round.iter().map(|round| round.tally.lateness_p99_ms()).fold(0.0, f64::max);
         tell(&series, &round);
-        if late > 1.0 && spare > 0 {
+        if late > LATE_MS && spare > 0 {
             spare -= 1;
             complain(&format!("  the generator was late (p99 {late:.1} ms): once more"));
+            for (series, round) in series.iter_mut().zip(&round) {
+                series.aside = series.aside.take().or_else(|| round.tally.broken());
+            }
             continue;
         }
         for (series, round) in series.iter_mut().zip(round) {

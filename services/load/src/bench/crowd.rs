@@ -37,7 +37,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::{clock, dialect::Dialect, target::Target};
 pub(crate) use drive::Load;
 use members::{Member, Probe};
-use publish::Publisher;
+use publish::{Publisher, Timetable};
 pub(crate) use tally::Tally;
 use timer::Timer;
 
@@ -84,6 +84,8 @@ pub(crate) struct Crowd {
     publishers: Vec<Publisher>,
     /// Tells the messages of one load from those of all others.
     run: u32,
+    /// The present load's, or the last one's.
+    last: Option<Timetable>,
     /// The next member to be swept, behind the end between sweeps.
     cursor: usize,
     /// Every member sends a beat this often; 0: none.
@@ -135,6 +137,7 @@ impl Crowd {
             probes: Vec::new(),
             publishers: Vec::new(),
             run,
+            last: None,
             cursor: usize::MAX,
             beat,
             next_beat: clock::now(),
@@ -193,17 +196,22 @@ fn resolve(target: &Target) -> Result<SocketAddr, String> {
 /// # Errors
 /// That is not enough for so many more connections.
 pub(crate) fn allow_files(more: u64) -> Result<(), String> {
-    let open = std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
-    let wanted = open + more + OTHER_FILES;
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // Nothing is lost if it may not be lifted; whether it suffices is asked next.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    match getrlimit(Resource::Nofile).current {
-        Some(most) if most < wanted => {
-            Err(format!("{wanted} open files are needed, {most} are allowed: raise `ulimit -Hn`"))
+    match spare_files() {
+        spare if spare < more => {
+            Err(format!("{more} more open files are needed, {spare} are allowed: raise `ulimit -Hn`"))
         }
         _ => Ok(()),
     }
+}
+
+/// Connections that this process may still open.
+pub(crate) fn spare_files() -> u64 {
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    maximum.unwrap_or(u64::MAX).saturating_sub(open + OTHER_FILES)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //! | `crowd.rs` | the clients |
 //! | `meter.rs` | CPU and memory of a process |
 //! | `contest.rs` | servers under the same load in turn |
+//! | `promises.rs` | a chat beside the load, judged as always |
+//! | `outside.rs` | the load on a server that runs already |
 //! | `kafka.rs`, `foreign.rs`, `fleet.rs` | brokers and what they cost; events of other edges; several edges at once |
 //! | `fit.rs` | a law through measured points |
 //! | `scenario/` | which load gives which row |
@@ -25,7 +27,9 @@ mod fleet;
 mod foreign;
 mod kafka;
 mod meter;
+mod outside;
 mod place;
+mod promises;
 mod row;
 mod scenario;
 mod server;
@@ -48,7 +52,11 @@ use stage::Stage;
 
 /// Runs what the settings say.
 pub fn run(settings: &BenchSettings) -> Outcome {
-    let result = if settings.what == ["list"] { list() } else { measure(settings) };
+    let result = match (&settings.url, &settings.what[..]) {
+        (Some(target), _) => outside::run(settings, target),
+        (None, [word]) if word == "list" => list(),
+        _ => measure(settings),
+    };
     result.unwrap_or_else(|why| could_not_run(&why))
 }
 

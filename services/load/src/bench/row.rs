@@ -39,6 +39,8 @@ pub(crate) enum Met {
     Aim,
     /// The gate.
     Must,
+    /// Not the gate, but within the slack of a run that only looks for what has become much worse.
+    Near,
     /// Not even the gate.
     No,
     /// Nothing was proven: why.
@@ -127,6 +129,23 @@ impl Row {
         self
     }
 
+    /// With one more remark.
+    pub(crate) fn also(mut self, note: &str) -> Row {
+        if !self.note.is_empty() {
+            self.note.push_str("; ");
+        }
+        self.note.push_str(note);
+        self
+    }
+
+    /// A missed gate counts as nearly met, if it would be met by a value better by this factor.
+    pub(crate) fn slack(mut self, goal: &Goal, value: f64, factor: f64) -> Row {
+        if self.met == Met::No && (goal.must.holds(value / factor) || goal.must.holds(value * factor)) {
+            self.met = Met::Near;
+        }
+        self
+    }
+
     /// With another verdict, where one number does not decide both.
     pub(crate) fn met(mut self, must: bool, aim: bool) -> Row {
         self.met = match (must, aim) {
@@ -139,7 +158,7 @@ impl Row {
 
     /// As nothing proven, if something broke on the way.
     pub(crate) fn unless(mut self, broken: Option<String>) -> Row {
-        if let Some(why) = broken {
+        if let (Some(why), false) = (broken, matches!(self.met, Met::Void(_))) {
             self.met = Met::Void(why);
         }
         self
@@ -159,6 +178,7 @@ impl Row {
         let met = match &self.met {
             Met::Aim => "aim".to_owned(),
             Met::Must => "must".to_owned(),
+            Met::Near => "nearly".to_owned(),
             Met::No => "NO".to_owned(),
             Met::Void(why) => format!("VOID: {why}"),
             Met::Outside => "bench --url".to_owned(),

@@ -11,10 +11,15 @@ use std::{
 use super::{
     kafka::Kafka,
     place::{Cores, Place},
+    row::Row,
     server::Server,
     settings::{BaselineKind, BenchSettings},
+    targets::Goal,
 };
 use crate::{outcome::complain, stop::Stop};
+
+/// By what factor a ratio of a quick run may miss its gate.
+const SLACK: f64 = 1.35;
 
 /// The run.
 #[derive(Debug)]
@@ -90,6 +95,11 @@ impl Stage {
     pub(crate) fn round(&self) -> Duration {
         let scenario = if self.quick { 1 } else { 2 };
         Duration::from_secs(self.settings.seconds.unwrap_or(scenario))
+    }
+
+    /// A row as this run judges it: a quick one shares its cores with other tests, and looks for what is much worse only.
+    pub(crate) fn lenient(&self, row: Row, goal: &Goal, value: f64) -> Row {
+        if self.quick { row.slack(goal, value, SLACK) } else { row }
     }
 
     /// An edge on the server's core, ready. `args` come behind those of --edge-arg.

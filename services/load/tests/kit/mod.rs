@@ -78,6 +78,11 @@ impl Edge {
         panic!("the edge ended before it was ready");
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, as when its machine dies.
     pub fn kill9(&mut self) {
         self.child.kill().unwrap();

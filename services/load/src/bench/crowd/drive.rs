@@ -9,7 +9,7 @@ use super::{Crowd, PUBLISHERS, TIMER, publish::Timetable, tally::Tally};
 use crate::{clock, latency::record};
 
 /// Without a message for this long, what has not come is lost.
-const STILL: Duration = Duration::from_secs(3);
+pub(super) const STILL: Duration = Duration::from_secs(3);
 /// Sooner than this, sleeping is not worth it.
 const SOON: u64 = 20_000;
 /// From the call to the first SEND.
@@ -52,6 +52,7 @@ impl Crowd {
         let mut tally = Tally::new();
         let start = clock::now() + LEAD;
         let table = Timetable::new(load, &self.plan, start);
+        self.last = Some(table);
         tally.expected = self.expected(&table);
         tally.events = table.events();
         let end = start + load.time.as_nanos() as u64;

@@ -4,6 +4,8 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     io::{self, Read as _, Write as _},
+    thread,
+    time::{Duration, Instant},
 };
 
 use mio::net::TcpStream;
@@ -11,6 +13,7 @@ use stomp_proto::Command;
 
 use super::{
     Crowd,
+    drive::STILL,
     join::{Joined, error_text},
     publish::Timetable,
     tally::Tally,
@@ -216,6 +219,31 @@ impl Crowd {
         }
     }
 
+    /// Reads whoever was stalled, until they have all of the last load, or nothing comes any more: what came, and what did
+    /// not.
+    ///
+    /// # Errors
+    /// There was no load.
+    pub(crate) fn catch_up(&mut self) -> Result<Tally, String> {
+        let table = self.last.ok_or("nothing has been sent that could be caught up with")?;
+        let mut tally = Tally::new();
+        let (mut moved, mut since) = (0, Instant::now());
+        let wanted = |member: &Member| table.events_of(member.room).saturating_sub(member.got);
+        tally.expected = self.members.iter().filter(|member| member.stalled).map(wanted).sum();
+        while tally.deliveries < tally.expected && since.elapsed() < STILL {
+            for member in self.members.iter_mut().filter(|member| member.stalled) {
+                member.drain(&mut self.buffer, &mut tally);
+            }
+            if tally.deliveries != moved {
+                (moved, since) = (tally.deliveries, Instant::now());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.members.iter_mut().for_each(|member| member.stalled = false);
+        self.judge(&table, &mut tally);
+        Ok(tally)
+    }
+
     /// MESSAGEs that are still to come, to members that are read.
     pub(super) fn expected(&self, table: &Timetable) -> u64 {
         self.members.iter().filter(|member| !member.stalled).map(|member| table.events_of(member.room)).sum()
@@ -226,7 +254,10 @@ impl Crowd {
         for member in self.members.iter().filter(|member| !member.stalled) {
             let wanted = table.events_of(member.room);
             tally.lost += wanted.saturating_sub(member.got);
-            tally.repeated += member.got.saturating_sub(wanted);
+            // A probe has noticed what came to it too often.
+            if !member.probe {
+                tally.repeated += member.got.saturating_sub(wanted);
+            }
         }
         let mut orders: HashMap<u32, u64> = HashMap::new();
         for probe in &self.probes {

@@ -72,7 +72,7 @@ impl Timetable {
 
     /// The publisher's next turn in the same room.
     pub(super) fn next_turn(&self, turn: u64) -> u64 {
-        if (turn + 1) % self.burst == 0 { turn + 1 + (self.publishers - 1) * self.burst } else { turn + 1 }
+        if (turn + 1).is_multiple_of(self.burst) { turn + 1 + (self.publishers - 1) * self.burst } else { turn + 1 }
     }
 
     /// How many turns of one publisher lie from the first of these to before the second.

@@ -2,14 +2,25 @@
 
 mod broker;
 mod cluster;
+mod connections;
 mod fanout;
+mod fanout_kafka;
 mod growth;
+mod last;
 mod latency;
 mod law;
 mod neighbours;
+mod order;
+mod pending;
+mod small_rooms;
 mod unwanted;
 
-use super::{row::Row, stage::Stage};
+use super::{
+    contest::Series,
+    row::{Row, short},
+    stage::Stage,
+    targets::Goal,
+};
 
 /// A measurement that can be asked for.
 pub(crate) struct Scenario {
@@ -30,8 +41,14 @@ pub(crate) struct Scenario {
 /// All of them, in the order in which `all` runs them.
 pub(crate) static ALL: &[Scenario] = &[
     fanout::FANOUT,
+    small_rooms::SMALL_ROOMS,
+    pending::PENDING,
+    last::LAST,
+    connections::CONNECTIONS,
+    order::ORDER,
     neighbours::NEIGHBOURS,
     unwanted::UNWANTED,
+    fanout_kafka::FANOUT_KAFKA,
     latency::LATENCY,
     broker::BROKER,
     cluster::CLUSTER,
@@ -54,6 +71,14 @@ pub(crate) fn wanted(words: &[String]) -> Result<Vec<&'static Scenario>, String>
         return Err(format!("{word} {judged}; `klatsch-load bench list` names them"));
     }
     Ok(ALL.iter().filter(|scenario| words.iter().any(|word| asks(word, scenario))).collect())
+}
+
+/// Deliveries in a second of one core, the edge's over the other's.
+fn per_core(stage: &Stage, goal: &Goal, load: &str, edge: &Series, other: &Series) -> Result<Row, String> {
+    let ratio = other.over(edge)?;
+    let rate = |series: &Series| series.cpu().map(|cost| format!("{} k/s", short(1e3 / cost.median)));
+    let row = Row::judged(goal, load, ratio.median).measured(rate(edge)?, rate(other)?).ratio(ratio);
+    Ok(stage.lenient(row.unless(edge.broken()).unless(other.broken()), goal, ratio.median))
 }
 
 #[cfg(test)]
