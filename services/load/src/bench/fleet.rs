@@ -71,6 +71,31 @@ impl Fleet {
         self.edges.iter().map(read).collect()
     }
 
+    /// Records that all edges together have read.
+    ///
+    /// # Errors
+    /// An edge does not tell.
+    pub(crate) fn consumed(&self) -> Result<f64, String> {
+        self.edges.iter().map(|edge| Ok(edge.metrics()?.sum("klatsch_records_consumed_total", ""))).sum()
+    }
+
+    /// Waits until the edges have read whatever has been written.
+    ///
+    /// # Errors
+    /// They go on reading for a long time.
+    pub(crate) fn catch_up(&self) -> Result<(), String> {
+        let mut before = self.consumed()?;
+        for _ in 0..100 {
+            thread::sleep(Duration::from_millis(200));
+            let now = self.consumed()?;
+            if now <= before {
+                return Ok(());
+            }
+            before = now;
+        }
+        Err("an edge does not keep up with the log".to_owned())
+    }
+
     /// What each edge uses within `time` of whatever goes on.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -53,7 +53,6 @@ pub(crate) struct Foreign {
 #[derive(Debug)]
 pub(crate) struct Writing {
     stop: Arc<AtomicBool>,
-    written: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -69,15 +68,15 @@ impl Foreign {
         config.set("enable.idempotence", "true").set("enable.metrics.push", "false");
         let producer: ThreadedProducer<DefaultProducerContext> = config.create().map_err(failed)?;
         producer.client().fetch_metadata(Some(&self.topic), ANSWER).map_err(failed)?;
-        let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (plan, ending, count) = (self.clone(), Arc::clone(&stop), Arc::clone(&written));
-        let run = move || plan.write(&producer, &ending, &count);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (plan, ending) = (self.clone(), Arc::clone(&stop));
+        let run = move || plan.write(&producer, &ending);
         let thread = thread::Builder::new().name("foreign".to_owned()).spawn(run);
         let thread = thread.map_err(|error| format!("a thread cannot be started: {error}"))?;
-        Ok(Writing { stop, written, thread: Some(thread) })
+        Ok(Writing { stop, thread: Some(thread) })
     }
 
-    fn write(&self, producer: &ThreadedProducer<DefaultProducerContext>, stop: &AtomicBool, written: &AtomicU64) {
+    fn write(&self, producer: &ThreadedProducer<DefaultProducerContext>, stop: &AtomicBool) {
         let (start, gap) = (clock::now(), 1e9 / self.rate.max(1e-3));
         let mut number = 0;
         while !stop.load(Relaxed) {
@@ -85,9 +84,7 @@ impl Foreign {
             let now = clock::now();
             let mut at_once = 0;
             while due(number) <= now && at_once < AT_ONCE {
-                if self.send(producer, number, due(number)) {
-                    written.fetch_add(1, Relaxed);
-                }
+                self.send(producer, number, due(number));
                 (number, at_once) = (number + 1, at_once + 1);
             }
             let left = due(number).saturating_sub(clock::now()).min(50_000_000);
@@ -99,8 +96,8 @@ impl Foreign {
         let _ = producer.flush(ANSWER);
     }
 
-    /// Writes one; `false` if the producer's queue is full.
-    fn send(&self, producer: &ThreadedProducer<DefaultProducerContext>, number: u64, due: u64) -> bool {
+    /// Writes one; none if the producer's queue is full.
+    fn send(&self, producer: &ThreadedProducer<DefaultProducerContext>, number: u64, due: u64) {
         // Drawn by multiplication, so that neighbours in time are no neighbours in number.
         let drawn = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let room = format!("foreign-{}", (drawn * u64::from(self.rooms.max(1))) >> 32);
@@ -119,20 +116,13 @@ impl Foreign {
             origin: "elsewhere",
         });
         let partition = partition_of(room.as_bytes(), self.partitions);
-        producer.send(BaseRecord::to(&self.topic).partition(partition).key(&room).payload(&value[..])).is_ok()
+        let _ = producer.send(BaseRecord::to(&self.topic).partition(partition).key(&room).payload(&value[..]));
     }
 }
 
 /// The first half of an identity: two writings differ in it.
 fn start_of(due: u64) -> u64 {
     due | 1
-}
-
-impl Writing {
-    /// Records handed to Kafka's client so far.
-    pub(crate) fn written(&self) -> u64 {
-        self.written.load(Relaxed)
-    }
 }
 
 impl Drop for Writing {

@@ -97,7 +97,7 @@ fn draw_curve(out: &mut String, curve: &Curve, colour: &str, frame: &Frame, n: u
             out,
             (at, frame.down(*low)),
             (at, frame.down(*high)),
-            &format!("stroke=\"{colour}\" stroke-opacity=\"0.5\""),
+            &format!("stroke=\"{colour}\" stroke-opacity=\"0.6\" stroke-width=\"1.5\""),
         )?;
     }
     let mut path = String::new();

@@ -21,15 +21,15 @@ use super::{
     reader::FeedShared,
 };
 
-/// From one hand-over to the next: half of it is what a record waits, so the median stays below 3 ms.
-const WINDOW: Duration = Duration::from_millis(5);
+/// From one hand-over to the next. A record waits half of it; with what brokers take, the median stays below 3 ms.
+const WINDOW: Duration = Duration::from_millis(3);
 /// So many wait at most; at rates that fill this sooner, records are many at once by themselves.
 const MOST_RECORDS: usize = 64;
 const MOST_BYTES: usize = 64 << 10;
 /// Records of the whole cluster in a second: from here on it pays to wait…
-const BUSY: f64 = 500.0;
+const BUSY: f64 = 700.0;
 /// …and below this not any more.
-const QUIET: f64 = 300.0;
+const QUIET: f64 = 500.0;
 /// How often the rate is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -216,14 +216,14 @@ mod tests {
         let mut busy = rate.is_busy(1_000, begun, false);
         let mut position = 1_000;
         for (second, (records, wanted)) in [
-            (499, false),
-            (500, true),
-            (400, true),
-            (300, true),
-            (299, false),
-            (400, false),
-            (-900, false),
+            (699, false),
+            (700, true),
             (600, true),
+            (500, true),
+            (499, false),
+            (600, false),
+            (-900, false),
+            (800, true),
         ]
         .into_iter()
         .enumerate()
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn all_edges_hand_over_at_the_same_moments() {
-        for (now, left) in [(0, 5_000), (1, 4_999), (4_999, 1), (5_000, 5_000), (1_234_567_891_234, 3_766)] {
+        for (now, left) in [(0, 3_000), (1, 2_999), (2_999, 1), (3_000, 3_000), (1_234_567_891_234, 1_766)] {
             let now = UNIX_EPOCH + Duration::from_micros(now);
             assert_eq!(until_window(now), Duration::from_micros(left));
         }

@@ -115,15 +115,17 @@ impl Listener {
     fn point(&mut self, foreign: &Foreign, rate: f64, sends: f64, time: Duration) -> Result<Point, String> {
         let writing = if rate > 0.0 { Some(Foreign { rate, ..foreign.clone() }.start()?) } else { None };
         self.settle(sends)?;
-        let count = || writing.as_ref().map_or(0, super::super::foreign::Writing::written);
-        let before = count();
+        let read = self.consumed()?;
         let cost = self.drive(&Load::steady(sends, time))?;
+        let read = self.consumed()? - read;
         let seconds = cost.edges.iter().map(|spent| spent.wall.as_secs_f64()).fold(1e-9, f64::max);
+        drop(writing);
+        self.catch_up()?;
         if let Some(why) = cost.broken {
             return Err(why);
         }
         Ok(Point {
-            events: (count() - before + cost.events) as f64 / seconds,
+            events: read / seconds,
             deliveries: cost.deliveries as f64 / seconds,
             cpu: cost.edges.iter().map(|spent| spent.share() * 1e6).sum::<f64>() - self.idle(),
         })

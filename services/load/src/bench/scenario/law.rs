@@ -138,16 +138,18 @@ pub(super) fn measure(stage: &Stage, kafka: &Kafka, setting: &Setting) -> Result
     Ok(Some(share))
 }
 
-/// How often a window ends, and how many fetches of an edge come of one.
-const WINDOWS: f64 = 200.0;
+/// How often in a second an edge hands over under load, and how many fetches of an edge come of one such window.
+const WINDOWS: f64 = 1_000.0 / 3.0;
 const FETCHES: f64 = 2.0;
+/// Events a second from which records wait.
+const BUSY: f64 = 700.0;
 
 /// What brokers are asked in a second: requests to produce (one for each partition that a window of an edge touches), and
 /// fetches of all edges (one for each event, or two for each window).
 pub(super) fn requests(setting: &Setting) -> (f64, f64) {
     let Setting { rate, .. } = *setting;
     let (edges, partitions) = (f64::from(setting.edges), f64::from(setting.partitions));
-    if setting.name == NEVER || rate < 500.0 {
+    if setting.name == NEVER || rate < BUSY {
         return (rate, rate * edges);
     }
     let held = rate / edges / WINDOWS;
@@ -181,7 +183,7 @@ mod tests {
         assert_eq!(requests(&setting(NEVER, &[], 4_000.0, 2, 12)), (4_000.0, 8_000.0));
         let (produce, fetches) = requests(&setting(DEFAULT, &[], 4_000.0, 2, 12));
         assert!((1_500.0..4_000.0).contains(&produce), "{produce}");
-        assert!((fetches - 800.0).abs() < 1e-9, "{fetches}");
+        assert!((fetches - 2.0 * FETCHES * WINDOWS).abs() < 1e-9, "{fetches}");
     }
 
     #[test]

@@ -46,7 +46,6 @@ pub(crate) struct Listener {
 }
 
 /// What one event cost.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Unwanted {
     /// The whole edge, microseconds.
     pub(crate) whole_us: f64,
@@ -54,8 +53,6 @@ pub(crate) struct Unwanted {
     follower_us: f64,
     /// The bare consumer's thread, microseconds; none ran: zero.
     control_us: f64,
-    /// The edge's microseconds a second.
-    pub(crate) edge_us_s: f64,
 }
 
 fn run(stage: &Stage) -> Result<Vec<Row>, String> {
@@ -72,7 +69,12 @@ fn run(stage: &Stage) -> Result<Vec<Row>, String> {
         let control = stage.at(Place::Server, || Control::start(&brokers, &topic, PARTITIONS))?;
         beside.push(few.measure(RATE, time)?);
         drop(control);
-        complain(&format!("  round {}: {:?} of 1 M rooms {:.2} us", round + 1, beside[round], rooms[round].whole_us));
+        let [own, control] = [beside[round].follower_us, beside[round].control_us].map(|us| us * 1e3);
+        let [few, many] = [alone[round].whole_us, rooms[round].whole_us];
+        complain(&format!(
+            "  round {}: {few:.2} us, of 1 M rooms {many:.2} us; follower {own:.0} ns, bare consumer {control:.0} ns",
+            round + 1
+        ));
         if stage.stop.asked() {
             return Err("ended before all rounds were done".to_owned());
         }
@@ -138,7 +140,7 @@ impl Listener {
         let writing = self.foreign.start()?;
         thread::sleep(if stage.quick { SETTLE } else { FILL });
         drop(writing);
-        Ok(())
+        self.fleet.catch_up()
     }
 
     /// Puts SENDs on the edge until all goes evenly.
@@ -157,6 +159,22 @@ impl Listener {
         self.fleet.drive(None, load)
     }
 
+    /// See [`Fleet::consumed`].
+    ///
+    /// # Errors
+    /// The edge does not tell.
+    pub(crate) fn consumed(&self) -> Result<f64, String> {
+        self.fleet.consumed()
+    }
+
+    /// See [`Fleet::catch_up`].
+    ///
+    /// # Errors
+    /// The edge does not keep up.
+    pub(crate) fn catch_up(&self) -> Result<(), String> {
+        self.fleet.catch_up()
+    }
+
     /// Microseconds a second without any record.
     pub(crate) fn idle(&self) -> f64 {
         self.idle
@@ -171,18 +189,18 @@ impl Listener {
         let failed = |error: std::io::Error| format!("/proc/self: {error}");
         let writing = Foreign { rate, ..self.foreign.clone() }.start()?;
         thread::sleep(SETTLE);
-        let (count, before) = (writing.written(), own.read().map_err(failed)?);
+        let (read, before) = (self.fleet.consumed()?, own.read().map_err(failed)?);
         let spent = self.fleet.watch(time)?;
-        let (count, after) = (writing.written() - count, own.read().map_err(failed)?);
+        let (after, read) = (own.read().map_err(failed)?, self.fleet.consumed()? - read);
         drop(writing);
-        let (events, ours) = ((count as f64).max(1.0), after.since(&before));
+        self.fleet.catch_up()?;
+        let (events, ours) = (read.max(1.0), after.since(&before));
         let sum = |of: &dyn Fn(&crate::bench::meter::Spent) -> f64| spent.iter().map(of).sum::<f64>();
         let whole = sum(&|spent| spent.cpu_us) - self.idle * sum(&|spent| spent.wall.as_secs_f64());
         Ok(Unwanted {
             whole_us: whole / events,
             follower_us: sum(&|spent| spent.of("follower")) / events,
             control_us: ours.of("control") / events,
-            edge_us_s: sum(&|spent| spent.share() * 1e6) - self.idle,
         })
     }
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use crate::bench::{
-    contest::{Contender, contest},
-    crowd::{Load, Plan},
-    meter::Kernel,
-    row::Spread,
-    server::Server,
-    settings::BaselineKind,
-    stage::{EdgeLog, Stage},
+use crate::{
+    bench::{
+        contest::Contender,
+        crowd::{Load, Plan},
+        meter::Kernel,
+        row::{Spread, short},
+        server::Server,
+        settings::BaselineKind,
+        stage::{EdgeLog, Stage},
+    },
+    outcome::complain,
 };
 
 /// Connections; one loopback address has ports for 28 k.
@@ -34,29 +37,70 @@ pub(super) struct Point {
     pub(super) kernel: Option<f64>,
 }
 
-/// All counts; edge and raw loop in turn.
+/// All counts; edge and raw loop in turn, each started anew, as one process may not have the connections of both.
 pub(super) fn measure(stage: &Stage) -> Result<Vec<Point>, String> {
-    COUNTS.into_iter().map(|connections| point(stage, connections)).collect()
+    COUNTS.into_iter().map(|connections| point(stage, connections)).filter_map(Result::transpose).collect()
 }
 
-fn point(stage: &Stage, connections: u32) -> Result<Point, String> {
+/// A round of one server.
+struct Round {
+    cpu: f64,
+    process: f64,
+    kernel: Option<f64>,
+    late: bool,
+}
+
+fn point(stage: &Stage, connections: u32) -> Result<Option<Point>, String> {
+    let (mut edges, mut raws) = (Vec::new(), Vec::new());
+    let mut spare = stage.rounds();
+    while edges.len() < stage.rounds() {
+        let edge = round(stage, stage.edge(&EdgeLog::Memory, &["--workers", "1"])?, connections)?;
+        let raw = round(stage, stage.baseline(BaselineKind::Raw)?, connections)?;
+        let late = edge.late || raw.late;
+        let again = if late && spare > 0 { ": the generator was late, once more" } else { "" };
+        complain(&format!("  {connections}: edge {} us raw {} us{again}", short(edge.cpu), short(raw.cpu)));
+        if stage.stop.asked() {
+            return Err("ended before all rounds were done".to_owned());
+        }
+        if late && spare > 0 {
+            spare -= 1;
+            continue;
+        }
+        edges.push(edge);
+        raws.push(raw);
+    }
+    let of = |rounds: &[Round], figure: fn(&Round) -> Option<f64>| Spread::of(rounds.iter().filter_map(figure));
+    let ratio = Spread::of(edges.iter().zip(&raws).map(|(edge, raw)| edge.cpu / raw.cpu.max(1e-9)));
+    let (edge, raw, process) = (
+        of(&edges, |round| Some(round.cpu)),
+        of(&raws, |round| Some(round.cpu)),
+        of(&edges, |round| Some(round.process)),
+    );
+    let (Some(edge), Some(raw), Some(ratio), Some(process)) = (edge, raw, ratio, process) else { return Ok(None) };
+    let kernel = of(&edges, |round| round.kernel).map(|kernel| kernel.median);
+    Ok(Some(Point { connections, edge, raw, ratio, process: process.median, kernel }))
+}
+
+fn round(stage: &Stage, server: Server, connections: u32) -> Result<Round, String> {
+    let failed = |error: std::io::Error| format!("memory: {error}");
     // A sweep looks at every socket, so more of them are looked at less often.
     let sweep = Duration::from_millis(u64::from(connections / 250).max(20));
     let plan = |server: &Server| Plan { sweep, ..Plan::new(&server.target, connections, connections / ROOM) };
-    let failed = |error: std::io::Error| format!("memory: {error}");
-    let edge = stage.edge(&EdgeLog::Memory, &["--workers", "1"])?;
-    let (own, kernel) = (edge.meter().memory().map_err(failed)?, Kernel::read().map_err(failed)?);
-    let edge = Contender::new(edge, plan)?;
-    let after = (edge.server.meter().memory().map_err(failed)?, Kernel::read().map_err(failed)?);
+    let before = (server.meter().memory().map_err(failed)?, Kernel::read().map_err(failed)?);
+    let mut contender = Contender::new(server, plan)?;
+    let after = (contender.server.meter().memory().map_err(failed)?, Kernel::read().map_err(failed)?);
     let each = |octets: u64| octets as f64 / f64::from(connections);
-    // The kernel counts both ends of a connection alike.
-    let kernel = kernel.zip(after.1).map(|(before, after)| each(after.since(before)) / 2.0);
-    let process = each(after.0.anonymous.saturating_sub(own.anonymous));
-    let mut contenders = vec![edge, Contender::new(stage.baseline(BaselineKind::Raw)?, plan)?];
-    let series = contest(stage, &mut contenders, &Load::steady(SENDS, stage.round()))?;
-    let [edge, raw] = &series[..] else { return Err("a server is missing".to_owned()) };
-    if let Some(why) = edge.broken().or(raw.broken()) {
-        return Err(why);
+    let load = Load::steady(SENDS, stage.round());
+    contender.round(&Load { time: load.time / 2, ..load })?;
+    let round = contender.round(&load)?;
+    if let Some(why) = round.tally.broken() {
+        return Err(format!("{}: {why}", contender.name));
     }
-    Ok(Point { connections, edge: edge.cpu()?, raw: raw.cpu()?, ratio: edge.over(raw)?, process, kernel })
+    Ok(Round {
+        cpu: round.cpu_per_delivery(),
+        process: each(after.0.anonymous.saturating_sub(before.0.anonymous)),
+        // The kernel counts both ends of a connection alike.
+        kernel: before.1.zip(after.1).map(|(before, after)| each(after.since(before)) / 2.0),
+        late: round.tally.late(),
+    })
 }

@@ -149,7 +149,7 @@ fn brokers(growth: &Growth) -> Plot {
     }
     Plot {
         title: "CPU of the broker for each event".to_owned(),
-        subtitle: "one broker, one copy, 12 partitions; waiting begins at 500 events a second".to_owned(),
+        subtitle: "one broker, one copy, 12 partitions; waiting begins at 700 events a second".to_owned(),
         x: axis("events a second in the cluster", Scale::Logarithmic),
         y: axis("µs of broker CPU for each event", Scale::Linear),
         curves,

@@ -123,7 +123,7 @@ fn brokers(growth: &Growth) -> String {
             text,
             "\nCPU of the broker a second = {:.1} ms + {produce:.0} us × requests to produce + ({fetch:.1} us + {listed:.2} us × \
              partitions) × fetches; error of the {} points: {:.0} % (root mean square), {:.0} % at worst. Requests to produce and \
-             fetches a second: while nothing waits, events and events × edges; while records wait, for each of the 200 windows \
+             fetches a second: while nothing waits, events and events × edges; while records wait, for each of the 333 windows \
              a second and each edge the partitions that the edge's records lie in, and 2 fetches.",
             idle / 1e3,
             growth.grid.len(),
