@@ -8,7 +8,9 @@
 //! | `stage.rs`, `server.rs`, `place.rs` | servers under test, and the cores they run on |
 //! | `baseline/` | the raw loop; tungstenite as most use it, and at its best |
 //! | `crowd.rs` | the clients |
+//! | `sessions.rs` | clients that take one step at a time |
 //! | `meter.rs` | CPU and memory of a process |
+//! | `heap.rs` | calls of malloc of a server |
 //! | `contest.rs` | servers under the same load in turn |
 //! | `promises.rs` | a chat beside the load, judged as always |
 //! | `outside.rs` | the load on a server that runs already |
@@ -25,6 +27,7 @@ mod crowd;
 mod fit;
 mod fleet;
 mod foreign;
+mod heap;
 mod kafka;
 mod meter;
 mod outside;
@@ -33,6 +36,7 @@ mod promises;
 mod row;
 mod scenario;
 mod server;
+mod sessions;
 pub mod settings;
 mod stage;
 mod targets;

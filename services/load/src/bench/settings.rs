@@ -114,6 +114,8 @@ pub enum BaselineKind {
     Natural,
     /// tokio-tungstenite at its best: small buffers, all that is pending fed, then one flush
     Best,
+    /// Heart-beats alone: one read and one write for each, without WebSocket and STOMP
+    Beats,
 }
 
 impl BaselineKind {
@@ -124,6 +126,7 @@ impl BaselineKind {
             BaselineKind::Coalesced => "coalesced",
             BaselineKind::Natural => "natural",
             BaselineKind::Best => "best",
+            BaselineKind::Beats => "beats",
         }
     }
 }

@@ -150,7 +150,7 @@ impl Stage {
         self.cores.at(place, what).map_err(|error| format!("pinning: {error}"))?
     }
 
-    fn edge_program(&self) -> Result<&Path, String> {
+    pub(crate) fn edge_program(&self) -> Result<&Path, String> {
         if let Some(path) = self.edge.get() {
             return Ok(path);
         }
