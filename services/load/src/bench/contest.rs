@@ -191,5 +191,7 @@ fn tell(series: &[Series], round: &[Round]) {
         .zip(round)
         .map(|(series, round)| format!("{} {:.2} us", series.name, round.cpu_per_delivery()))
         .collect();
-    complain(&format!("  {}", costs.join("  ")));
+    let own: Vec<f64> = round.iter().map(|round| round.own_us / (round.tally.deliveries as f64).max(1.0)).collect();
+    let own = Spread::of(own).map_or(0.0, |own| own.median);
+    complain(&format!("  {}  (the generator {own:.2} us)", costs.join("  ")));
 }

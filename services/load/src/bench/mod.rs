@@ -18,9 +18,6 @@
 //! | `fit.rs` | a law through measured points |
 //! | `scenario/` | which load gives which row |
 
-// Scenarios that are still to come use the rest.
-#![allow(dead_code)]
-
 pub mod baseline;
 mod contest;
 mod crowd;

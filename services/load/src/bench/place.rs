@@ -20,8 +20,6 @@ pub(crate) enum Place {
     Server,
     /// The second one: the generator, and a broker.
     Generator,
-    /// Any core, so that several workers can be judged.
-    Anywhere,
 }
 
 /// The cores that this process could use when it began; asked before anything is pinned.
@@ -120,7 +118,6 @@ mod tests {
             assert_eq!((now(Place::Server).len(), now(Place::Generator).len()), (1, 1));
             assert_ne!(now(Place::Server), now(Place::Generator));
         }
-        assert_eq!(now(Place::Anywhere), cores.numbers);
         assert_eq!(Cores::of_this_thread().unwrap().numbers, cores.numbers);
     }
 }
