@@ -5,6 +5,7 @@
 //! | `v1/message.proto` | the schema; `README.md` is the contract for foreign producers |
 //! | [`gen`](mod@gen) | what prost makes of it; committed, and `tests/codegen.rs` makes it again and compares |
 //! | [`record`] | a record's value: [`encode`], [`decode`], [`peek`], [`idempotency_hash`] |
+//! | [`view`] | the same value read in place: [`View`] |
 //! | [`room`] | what may be a room: [`room_is_valid`] |
 //! | [`place`] | a record's place in the log: [`MessageId`] |
 //! | [`partition`] | the partition of a room: [`partition_of`] |
@@ -16,9 +17,11 @@ pub mod partition;
 pub mod place;
 pub mod record;
 pub mod room;
+pub mod view;
 
 pub use r#gen::{Header, Message};
 pub use partition::partition_of;
 pub use place::{MessageId, PlaceError};
-pub use record::{Outgoing, Peek, RecordError, decode, encode, idempotency_hash, peek};
+pub use record::{Outgoing, Peek, RecordError, decode, encode, encode_in, idempotency_hash, peek};
 pub use room::{RoomError, room_is_valid};
+pub use view::View;

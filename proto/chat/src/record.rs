@@ -80,6 +80,12 @@ impl RecordError {
 /// Encodes `message` as `chat.v1.Message`, fields in the order of their numbers, in one allocation. What the log reads
 /// back is compared by octets (check, uuid), so the encoding is the canonical one: empty fields are left out.
 pub fn encode(message: &Outgoing<'_>) -> Bytes {
+    encode_in(&mut BytesMut::new(), message).0
+}
+
+/// [`encode`] into a block that many records share, so that most of them allocate nothing: the value, and the room as a
+/// part of it. A full block is left to the records in it and replaced by one as large as it was made.
+pub fn encode_in(block: &mut BytesMut, message: &Outgoing<'_>) -> (Bytes, Bytes) {
     let Outgoing { uuid, room, sender, content_type, headers, body, idempotency_key, origin } = *message;
     let hash = idempotency_hash(room, sender, idempotency_key);
     let len = field_len(&uuid)
@@ -88,26 +94,30 @@ pub fn encode(message: &Outgoing<'_>) -> Bytes {
         + headers.iter().map(|h| nested_len(header_len(*h))).sum::<usize>()
         + field_len(body);
 
-    let mut out = BytesMut::with_capacity(len);
-    put_field(&mut out, 1, &uuid);
+    let out = block;
+    out.reserve(len);
+    put_field(out, 1, &uuid);
     if hash != 0 {
         out.put_u8(2 << 3 | 1);
         out.put_u64_le(hash);
     }
-    put_field(&mut out, 3, room.as_bytes());
-    put_field(&mut out, 4, sender.as_bytes());
-    put_field(&mut out, 5, content_type.as_bytes());
+    put_field(out, 3, room.as_bytes());
+    let room_ends = out.len();
+    put_field(out, 4, sender.as_bytes());
+    put_field(out, 5, content_type.as_bytes());
     for header in headers {
         out.put_u8(6 << 3 | 2);
-        put_varint(&mut out, header_len(*header));
-        put_field(&mut out, 1, header.0.as_bytes());
-        put_field(&mut out, 2, header.1.as_bytes());
+        put_varint(out, header_len(*header));
+        put_field(out, 1, header.0.as_bytes());
+        put_field(out, 2, header.1.as_bytes());
     }
-    put_field(&mut out, 7, body);
-    put_field(&mut out, 8, idempotency_key.as_bytes());
-    put_field(&mut out, 9, origin.as_bytes());
+    put_field(out, 7, body);
+    put_field(out, 8, idempotency_key.as_bytes());
+    put_field(out, 9, origin.as_bytes());
     debug_assert_eq!(out.len(), len);
-    out.freeze()
+    let value = out.split().freeze();
+    let room = value.slice(room_ends - room.len()..room_ends);
+    (value, room)
 }
 
 /// The hash by which repeats of a SEND are known: the first 8 octets of SHA-256 over the three, each preceded by its

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::Bytes;
-use chat_proto::{Header, Message, Outgoing, Peek, decode, encode, idempotency_hash, peek};
+use chat_proto::{
+    Header, Message, Outgoing, Peek, RecordError, View, decode, encode, encode_in, idempotency_hash, peek,
+};
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -21,7 +23,7 @@ fn sample() -> Message {
 }
 
 fn reason(message: Message, key: &[u8]) -> &'static str {
-    decode(message.encode_to_vec().into(), key).unwrap_err().reason()
+    read_both_ways(&message.encode_to_vec(), key).unwrap_err().reason()
 }
 
 fn any_message() -> impl Strategy<Value = Message> {
@@ -42,6 +44,25 @@ fn any_message() -> impl Strategy<Value = Message> {
             origin,
         },
     )
+}
+
+/// [`View`] reads what [`decode`] reads, and refuses what it refuses, with the same words.
+fn read_both_ways(value: &[u8], key: &[u8]) -> Result<Message, RecordError> {
+    let value = Bytes::copy_from_slice(value);
+    let decoded = decode(value.clone(), key);
+    match (View::read(value, key), &decoded) {
+        (Ok(view), Ok(message)) => {
+            let headers: Vec<_> = message.headers.iter().map(|h| (h.name.as_str(), h.value.as_str())).collect();
+            assert_eq!(view.headers().collect::<Vec<_>>(), headers);
+            assert_eq!((view.room(), view.sender()), (message.room.as_str(), message.sender.as_str()));
+            assert_eq!(view.content_type(), message.content_type);
+            assert_eq!(view.idempotency_key(), message.idempotency_key);
+            assert_eq!(view.body(), message.body);
+        }
+        (Err(error), Err(expected)) => assert_eq!(error.reason(), expected.reason()),
+        (view, _) => panic!("{view:?}, but {decoded:?}"),
+    }
+    decoded
 }
 
 fn encode_by_hand(message: &Message) -> Bytes {
@@ -94,9 +115,9 @@ fn the_body_is_a_slice_of_the_record() {
 #[test]
 fn every_poison_has_its_reason() {
     let key = "Küche".as_bytes();
-    assert!(decode(sample().encode_to_vec().into(), key).is_ok());
-    assert_eq!(decode(Bytes::from_static(b"\xff\xff"), key).unwrap_err().reason(), "decode");
-    assert_eq!(decode(Bytes::new(), key).unwrap_err().reason(), "uuid");
+    assert!(read_both_ways(&sample().encode_to_vec(), key).is_ok());
+    assert_eq!(read_both_ways(b"\xff\xff", key).unwrap_err().reason(), "decode");
+    assert_eq!(read_both_ways(b"", key).unwrap_err().reason(), "uuid");
     assert_eq!(reason(sample(), b""), "no_key");
     assert_eq!(reason(sample(), b"kitchen"), "room_mismatch");
     assert_eq!(reason(Message { uuid: Bytes::from_static(&[7; 15]), ..sample() }, key), "uuid");
@@ -110,7 +131,7 @@ fn every_poison_has_its_reason() {
         assert_eq!(reason(Message { headers, ..sample() }, key), "header");
     }
     // A room that is not UTF-8 is no protobuf string.
-    assert_eq!(decode(Bytes::from_static(b"\x1a\x01\xff"), b"\xff").unwrap_err().reason(), "decode");
+    assert_eq!(read_both_ways(b"\x1a\x01\xff", b"\xff").unwrap_err().reason(), "decode");
 }
 
 /// Another order of fields is legal protobuf: slower, not different.
@@ -135,13 +156,49 @@ proptest! {
         let uuid = message.uuid.as_ref().try_into().unwrap();
         prop_assert_eq!(peek(&value), Some(Peek { uuid, idempotency_hash: message.idempotency_hash }));
         let key = message.room.clone();
-        prop_assert_eq!(decode(value, key.as_bytes()).unwrap(), message);
+        prop_assert_eq!(read_both_ways(&value, key.as_bytes()).unwrap(), message);
     }
 
     #[test]
     fn random_octets_never_panic(value in prop::collection::vec(any::<u8>(), 0..200), key in prop::collection::vec(any::<u8>(), 0..8)) {
         let _ = peek(&value);
-        let _ = decode(value.into(), &key);
+        let _ = read_both_ways(&value, &key);
+    }
+
+    /// Fields twice, out of order, unknown ones and groups in between: all of it is legal.
+    #[test]
+    fn a_view_reads_what_others_write(first in any_message(), second in any_message(), other in 10u8..15, group: bool) {
+        let mut value = first.encode_to_vec();
+        value.extend_from_slice(&if group { [other << 3 | 3, other << 3 | 4] } else { [other << 3, 7] });
+        value.extend_from_slice(&second.encode_to_vec());
+        // A header with a field of its own that nobody knows, and its parts the wrong way round.
+        value.extend_from_slice(&[6 << 3 | 2, 9, 3 << 3, 1, 2 << 3 | 2, 1, b'v', 1 << 3 | 2, 2, b'n', b'n']);
+        let read = read_both_ways(&value, second.room.as_bytes());
+        prop_assert!(read.is_ok(), "{:?}", read);
+    }
+
+    /// Records that share a block are what they are alone, and name their rooms.
+    #[test]
+    fn records_in_a_block(messages in prop::collection::vec(any_message(), 1..20)) {
+        let mut block = bytes::BytesMut::with_capacity(512);
+        let mut encode_one = |message: &Message| {
+            let headers: Vec<_> = message.headers.iter().map(|h| (h.name.as_str(), h.value.as_str())).collect();
+            encode_in(&mut block, &Outgoing {
+                uuid: message.uuid.as_ref().try_into().unwrap(),
+                room: &message.room,
+                sender: &message.sender,
+                content_type: &message.content_type,
+                headers: &headers,
+                body: &message.body,
+                idempotency_key: &message.idempotency_key,
+                origin: &message.origin,
+            })
+        };
+        let encoded: Vec<_> = messages.iter().map(&mut encode_one).collect();
+        for (message, (value, room)) in messages.iter().zip(encoded) {
+            prop_assert_eq!(&value, &encode_by_hand(message));
+            prop_assert_eq!(&room[..], message.room.as_bytes());
+        }
     }
 
     /// Damage to a good record: cut anywhere, one octet changed.
@@ -151,6 +208,6 @@ proptest! {
         let at = at.index(value.len());
         if cut { value.truncate(at) } else { value[at] = octet }
         let _ = peek(&value);
-        let _ = decode(value.into(), message.room.as_bytes());
+        let _ = read_both_ways(&value, message.room.as_bytes());
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     frame::{Command, Frame},
     head::{self, Head},
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use bytes::{Buf, Bytes, BytesMut};
 use core::mem;
 
@@ -45,6 +45,50 @@ impl Default for Stage {
     }
 }
 
+/// A decoder that exists only while there is something in it: most sessions are idle, and it is their largest part.
+#[derive(Default)]
+pub(crate) struct IdleDecoder(Option<Box<Decoder>>);
+
+impl IdleDecoder {
+    /// Appends input. A beat between frames leaves nothing behind.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        let skipped = if self.0.is_none() { separators(bytes) } else { 0 };
+        if skipped < bytes.len() {
+            self.0.get_or_insert_default().push(&bytes[skipped..]);
+        }
+    }
+
+    pub(crate) fn buffered(&self) -> usize {
+        self.0.as_ref().map_or(0, |decoder| decoder.buffered())
+    }
+
+    /// Throws everything away.
+    pub(crate) fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    /// As [`Decoder::scan`].
+    pub(crate) fn scan(&mut self, syntax: &Syntax) -> Result<bool, ProtocolError> {
+        let Some(decoder) = &mut self.0 else { return Ok(false) };
+        let complete = decoder.scan(syntax)?;
+        self.release();
+        Ok(complete)
+    }
+
+    /// The frame that `scan` has found complete.
+    pub(crate) fn take(&mut self) -> Option<Frame> {
+        let frame = self.0.as_mut()?.take();
+        self.release();
+        frame
+    }
+
+    fn release(&mut self) {
+        if self.buffered() == 0 {
+            self.0 = None;
+        }
+    }
+}
+
 impl Decoder {
     /// Appends input. A beat between frames leaves nothing behind.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
@@ -56,11 +100,6 @@ impl Decoder {
 
     pub(crate) fn buffered(&self) -> usize {
         self.buffer.len()
-    }
-
-    /// Throws everything away.
-    pub(crate) fn clear(&mut self) {
-        *self = Decoder::default();
     }
 
     /// Looks on until the frame in front is complete (true) or more input is needed (false).

@@ -61,6 +61,11 @@ fn milliseconds(text: &str) -> Option<u32> {
     Some(text.parse().unwrap_or(u32::MAX))
 }
 
+/// 584 years are enough for any origin.
+pub(crate) fn nanos(moment: Duration) -> u64 {
+    u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn clamp_ms(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).max(1)
 }
@@ -70,15 +75,16 @@ fn clamp_ms(duration: Duration) -> u32 {
 pub(crate) struct HeartBeat {
     send_ms: u32,
     receive_ms: u32,
-    next_beat: Duration,
-    last_heard: Duration,
+    /// Moments in nanoseconds, half as large as a `Duration`: every idle session has them.
+    next_beat: u64,
+    last_heard: u64,
     paused: bool,
     due: bool,
 }
 
 impl HeartBeat {
     pub(crate) fn new(now: Duration) -> HeartBeat {
-        HeartBeat { last_heard: now, ..HeartBeat::default() }
+        HeartBeat { last_heard: nanos(now), ..HeartBeat::default() }
     }
 
     /// Starts beating, with CONNECTED (B10). The longer of each two numbers holds (B02, B03).
@@ -86,8 +92,8 @@ impl HeartBeat {
         let agree = |ours: u32, theirs: u32| if ours == 0 || theirs == 0 { 0 } else { ours.max(theirs) };
         self.send_ms = agree(server.send_ms, client.receive_ms);
         self.receive_ms = agree(client.send_ms, server.receive_ms);
-        self.next_beat = now + self.gap();
-        self.last_heard = now;
+        self.next_beat = nanos(now + self.gap());
+        self.last_heard = nanos(now);
     }
 
     /// The time between two beats of ours: a little less than agreed, for strict peers (B07).
@@ -96,7 +102,7 @@ impl HeartBeat {
     }
 
     pub(crate) fn heard(&mut self, now: Duration) {
-        self.last_heard = self.last_heard.max(now);
+        self.last_heard = self.last_heard.max(nanos(now));
     }
 
     pub(crate) fn pause(&mut self) {
@@ -120,11 +126,11 @@ impl HeartBeat {
     fn deadline(&self, policy: &HeartBeatPolicy, floor: Option<Duration>) -> Option<Duration> {
         let interval = self.receive_interval().filter(|_| !self.paused)?;
         let patience = interval.saturating_mul(policy.tolerance.max(1)).max(floor.unwrap_or_default());
-        Some(self.last_heard.saturating_add(patience))
+        Some(Duration::from_nanos(self.last_heard).saturating_add(patience))
     }
 
     pub(crate) fn next_timeout(&self, policy: &HeartBeatPolicy, floor: Option<Duration>) -> Option<Duration> {
-        let beat = (self.send_ms > 0).then_some(self.next_beat);
+        let beat = (self.send_ms > 0).then_some(Duration::from_nanos(self.next_beat));
         match (beat, self.deadline(policy, floor)) {
             (Some(beat), Some(deadline)) => Some(beat.min(deadline)),
             (beat, deadline) => beat.or(deadline),
@@ -137,11 +143,11 @@ impl HeartBeat {
         if self.deadline(policy, floor).is_some_and(|deadline| now >= deadline) {
             return false;
         }
-        if self.send_ms > 0 && now >= self.next_beat {
+        if self.send_ms > 0 && nanos(now) >= self.next_beat {
             self.due = true;
-            self.next_beat += self.gap();
-            if self.next_beat <= now {
-                self.next_beat = now + self.gap();
+            self.next_beat = self.next_beat.saturating_add(nanos(self.gap()));
+            if self.next_beat <= nanos(now) {
+                self.next_beat = nanos(now + self.gap());
             }
         }
         true

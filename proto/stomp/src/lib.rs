@@ -64,7 +64,7 @@ pub use frame::{
 };
 pub use header::{Headers, is_reserved};
 pub use heart_beat::HeartBeatPolicy;
-pub use session::Session;
+pub use session::{Session, Transmit};
 pub use subscription::SubscriptionHandle;
 pub use text::Text;
 pub use version::Version;

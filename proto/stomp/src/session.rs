@@ -1,18 +1,21 @@
 //! [`Session`]: the server's side of one STOMP connection.
 
 mod dispatch;
+mod transmit;
 
 use crate::{
     Accept, Config, ErrorFrame, ErrorKind, Event, Profile, ProtocolError, SubscriptionHandle, Text, Version,
-    decode::Decoder,
+    decode::IdleDecoder,
     encode::{self, Escaping},
-    heart_beat::{HeartBeat, Pair},
+    heart_beat::{HeartBeat, Pair, nanos},
     subscription::Subscriptions,
     transaction::Transactions,
 };
-use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
-use bytes::Bytes;
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{fmt, mem, time::Duration};
+
+pub use transmit::Transmit;
+use transmit::Transmits;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -36,13 +39,13 @@ enum State {
 /// Times are distances from any fixed origin that the owner chooses; they never run backwards.
 pub struct Session {
     config: Arc<Config>,
-    decoder: Decoder,
-    transmit: VecDeque<Bytes>,
+    decoder: IdleDecoder,
+    transmit: Transmits,
     heart_beat: HeartBeat,
     /// What the client asked for in CONNECT, until it is accepted.
     wish: Pair,
-    /// When CONNECT must have come.
-    connect_by: Duration,
+    /// When CONNECT must have come, in nanoseconds.
+    connect_by: u64,
     subscriptions: Subscriptions,
     transactions: Option<Box<Transactions>>,
     state: State,
@@ -55,11 +58,11 @@ impl Session {
     /// A session at the start of its connection.
     pub fn new(config: Arc<Config>, now: Duration) -> Session {
         Session {
-            decoder: Decoder::default(),
-            transmit: VecDeque::new(),
+            decoder: IdleDecoder::default(),
+            transmit: Transmits::default(),
             heart_beat: HeartBeat::new(now),
             wish: Pair::default(),
-            connect_by: now.saturating_add(config.connect_timeout),
+            connect_by: nanos(now.saturating_add(config.connect_timeout)),
             subscriptions: Subscriptions::default(),
             transactions: None,
             state: State::Fresh,
@@ -114,7 +117,7 @@ impl Session {
     /// # Errors
     /// No CONNECT in time (L05), or nothing heard for too long (B06).
     pub fn handle_timeout(&mut self, now: Duration) -> Result<(), ProtocolError> {
-        if self.state == State::Fresh && now >= self.connect_by {
+        if self.state == State::Fresh && nanos(now) >= self.connect_by {
             let detail = "no CONNECT arrived in time";
             return self.fail(ProtocolError::new(ErrorKind::ConnectTimeout, "connect time-out", detail));
         }
@@ -134,18 +137,17 @@ impl Session {
     /// When to call [`Session::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Duration> {
         match self.state {
-            State::Fresh => Some(self.connect_by),
+            State::Fresh => Some(Duration::from_nanos(self.connect_by)),
             _ => self.heart_beat.next_timeout(&self.config.heart_beat, self.silence_floor()),
         }
     }
 
-    /// What is to be sent next: one whole frame, or one LF, a beat.
-    pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        if let Some(frame) = self.transmit.pop_front() {
-            return Some(frame);
+    /// What is to be sent next.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if let Some(frame) = self.transmit.pop() {
+            return Some(Transmit::Frame(frame));
         }
-        self.transmit = VecDeque::new();
-        self.heart_beat.take_beat().then_some(Bytes::from_static(b"\n"))
+        self.heart_beat.take_beat().then_some(Transmit::Beat)
     }
 
     /// The owner does not read the socket: silence is not the client's fault. Our beats go on.
@@ -227,6 +229,11 @@ impl Session {
         self.subscriptions.delivered(subscription, message_id, self.version)
     }
 
+    /// The live subscription in a slot: what [`SubscriptionHandle::index`] of its handle says.
+    pub fn subscription(&self, index: u32) -> Option<SubscriptionHandle> {
+        self.subscriptions.at(index)
+    }
+
     /// How many more may be delivered now: `usize::MAX` in auto mode, 0 for a subscription that is gone.
     pub fn window(&self, subscription: SubscriptionHandle) -> usize {
         self.subscriptions.window(subscription)
@@ -237,8 +244,8 @@ impl Session {
         self.subscriptions.remove(subscription);
     }
 
-    fn send(&mut self, frame: alloc::vec::Vec<u8>) {
-        self.transmit.push_back(Bytes::from(frame));
+    fn send(&mut self, frame: Vec<u8>) {
+        self.transmit.push(frame);
     }
 
     fn scan(&mut self) -> Result<bool, ProtocolError> {

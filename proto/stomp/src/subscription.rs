@@ -2,6 +2,7 @@
 
 use crate::{AckMode, ErrorKind, ProtocolError, Text, Version};
 use alloc::{boxed::Box, collections::VecDeque, format, vec::Vec};
+use core::mem;
 
 /// The session's own name of a subscription: a slot and a generation, so that SUBSCRIBE 0, UNSUBSCRIBE 0, SUBSCRIBE 0
 /// never mix.
@@ -13,14 +14,31 @@ pub struct SubscriptionHandle {
     pub generation: u32,
 }
 
-/// One subscription. `name` is its id, or at 1.0 its destination when it has none.
-struct Subscription {
-    generation: u32,
+/// One subscription. Most clients acknowledge nothing and use short ids: those take no allocation of their own.
+enum Slot {
+    Free,
+    /// In auto mode, under an id of at most [`SHORT`] octets.
+    Short {
+        length: u8,
+        id: [u8; SHORT],
+        generation: u32,
+    },
+    Long {
+        generation: u32,
+        rest: Box<Long>,
+    },
+}
+
+/// As much as makes both kinds equally large.
+const SHORT: usize = 10;
+
+/// `name` is its id, or at 1.0 its destination when it has none.
+struct Long {
     /// The window; `u32::MAX` in auto mode.
     prefetch: u32,
-    name: Box<str>,
     by_id: bool,
     mode: AckMode,
+    name: Box<str>,
     unacked: VecDeque<Delivery>,
 }
 
@@ -49,7 +67,7 @@ pub(crate) enum Target {
 
 #[derive(Default)]
 pub(crate) struct Subscriptions {
-    slots: Vec<Option<Box<Subscription>>>,
+    slots: Vec<Slot>,
     generation: u32,
     /// The sum of all windows.
     reserved: u32,
@@ -69,7 +87,7 @@ impl Subscriptions {
             let error = "the id of SUBSCRIBE is in use; UNSUBSCRIBE it first or choose another one";
             return Err(ProtocolError::new(ErrorKind::Conflict, "duplicate subscription", error));
         }
-        if self.slots.iter().flatten().count() >= most {
+        if self.slots.iter().filter(|slot| slot.generation().is_some()).count() >= most {
             let error = format!("a connection may have {most} subscriptions");
             return Err(ProtocolError::new(ErrorKind::TooMany, "too many subscriptions", error));
         }
@@ -86,54 +104,80 @@ impl Subscriptions {
                 granted
             }
         };
-        let index = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.slots.push(None);
+        let index = self.slots.iter().position(|slot| matches!(slot, Slot::Free)).unwrap_or_else(|| {
+            // Most sessions have one subscription; growing by a quarter wastes less than by doubling.
+            self.slots.reserve_exact(if self.slots.len() < self.slots.capacity() {
+                0
+            } else {
+                1 + self.slots.len() / 4
+            });
+            self.slots.push(Slot::Free);
             self.slots.len() - 1
         });
         self.generation = self.generation.wrapping_add(1);
-        let handle = SubscriptionHandle { index: index as u32, generation: self.generation };
-        self.slots[index] = Some(Box::new(Subscription {
-            generation: self.generation,
-            prefetch,
-            name: name.into(),
-            by_id: request.id.is_some(),
-            mode: request.mode,
-            unacked: VecDeque::new(),
-        }));
+        let generation = self.generation;
+        let handle = SubscriptionHandle { index: index as u32, generation };
+        let short = request.id.filter(|id| id.len() <= SHORT && request.mode == AckMode::Auto);
+        self.slots[index] = match short {
+            Some(short) => {
+                let mut id = [0; SHORT];
+                id[..short.len()].copy_from_slice(short.as_bytes());
+                Slot::Short { length: short.len() as u8, id, generation }
+            }
+            None => Slot::Long {
+                generation,
+                rest: Box::new(Long {
+                    prefetch,
+                    by_id: request.id.is_some(),
+                    mode: request.mode,
+                    name: name.into(),
+                    unacked: VecDeque::new(),
+                }),
+            },
+        };
         Ok((handle, if request.mode == AckMode::Auto { usize::MAX } else { prefetch as usize }))
     }
 
     /// The live subscription of that id, or at 1.0 of that destination.
     pub(crate) fn find(&self, name: &str, by_id: bool) -> Option<SubscriptionHandle> {
-        self.iter().find(|(_, live)| live.by_id == by_id && *live.name == *name).map(|(handle, _)| handle)
+        self.iter().find(|(_, live)| live.is_called(name, by_id)).map(|(handle, _)| handle)
     }
 
     pub(crate) fn remove(&mut self, handle: SubscriptionHandle) {
         if self.get(handle).is_none() {
             return;
         }
-        if let Some(live) = self.slots.get_mut(handle.index as usize).and_then(Option::take)
-            && live.mode != AckMode::Auto
+        let Some(slot) = self.slots.get_mut(handle.index as usize) else { return };
+        if let Slot::Long { rest, .. } = mem::replace(slot, Slot::Free)
+            && rest.mode != AckMode::Auto
         {
-            self.reserved -= live.prefetch;
+            self.reserved -= rest.prefetch;
         }
-        if self.slots.iter().all(Option::is_none) {
+        if self.slots.iter().all(|slot| matches!(slot, Slot::Free)) {
             self.slots = Vec::new();
         }
+    }
+
+    /// The live subscription in that slot.
+    pub(crate) fn at(&self, index: u32) -> Option<SubscriptionHandle> {
+        let generation = self.slots.get(index as usize)?.generation()?;
+        Some(SubscriptionHandle { index, generation })
     }
 
     pub(crate) fn window(&self, handle: SubscriptionHandle) -> usize {
         match self.get(handle) {
             None => 0,
-            Some(live) if live.mode == AckMode::Auto => usize::MAX,
-            Some(live) => (live.prefetch as usize).saturating_sub(live.unacked.len()),
+            Some(live) => match live.windowed() {
+                None => usize::MAX,
+                Some(live) => (live.prefetch as usize).saturating_sub(live.unacked.len()),
+            },
         }
     }
 
     /// Records a delivery and names it: slot, generation, number. No character of it ever needs escaping (W17).
     pub(crate) fn delivered(&mut self, handle: SubscriptionHandle, message_id: &str, version: Version) -> Option<Text> {
         let number = self.deliveries + 1;
-        let live = self.get_mut(handle).filter(|live| live.mode != AckMode::Auto)?;
+        let live = self.get_mut(handle)?;
         let message_id = (version < Version::V1_2).then(|| message_id.into());
         live.unacked.push_back(Delivery { number, message_id });
         self.deliveries = number;
@@ -146,13 +190,15 @@ impl Subscriptions {
             match self.get(handle) {
                 // Its subscription has ended meanwhile; the ACK was under way.
                 None if self.has_ended(handle.generation) => return Ok(Target::Nothing),
-                Some(live) if live.position(number).is_some() => return Ok(Target::Delivery(handle, number)),
+                Some(live) if live.windowed().is_some_and(|live| live.position(number).is_some()) => {
+                    return Ok(Target::Delivery(handle, number));
+                }
                 _ => return Err(unknown_ack()),
             }
         }
         let auto = subscription.and_then(|id| self.find(id, true)).and_then(|handle| self.get(handle));
         match auto {
-            Some(live) if live.mode == AckMode::Auto => Ok(Target::Nothing),
+            Some(live) if live.windowed().is_none() => Ok(Target::Nothing),
             _ => self.nothing_if_all_auto(),
         }
     }
@@ -165,12 +211,13 @@ impl Subscriptions {
         };
         let mut searched = self.iter().filter(|(handle, _)| named.is_none_or(|named| named == *handle));
         let found = searched.find_map(|(handle, live)| {
-            let delivery = live.unacked.iter().find(|delivery| delivery.message_id.as_deref() == Some(id))?;
+            let delivery =
+                live.windowed()?.unacked.iter().find(|delivery| delivery.message_id.as_deref() == Some(id))?;
             Some(Target::Delivery(handle, delivery.number))
         });
         match (found, named.and_then(|named| self.get(named))) {
             (Some(target), _) => Ok(target),
-            (None, Some(live)) if live.mode == AckMode::Auto => Ok(Target::Nothing),
+            (None, Some(live)) if live.windowed().is_none() => Ok(Target::Nothing),
             (None, Some(_)) => Err(unknown_ack()),
             (None, None) => self.nothing_if_all_auto(),
         }
@@ -195,32 +242,63 @@ impl Subscriptions {
     }
 
     fn nothing_if_all_auto(&self) -> Result<Target, ProtocolError> {
-        let mut live = self.slots.iter().flatten().peekable();
-        if live.peek().is_some() && live.all(|live| live.mode == AckMode::Auto) {
+        let mut live = self.iter().peekable();
+        if live.peek().is_some() && live.all(|(_, live)| live.windowed().is_none()) {
             return Ok(Target::Nothing);
         }
         Err(unknown_ack())
     }
 
-    fn iter(&self) -> impl Iterator<Item = (SubscriptionHandle, &Subscription)> {
+    fn iter(&self) -> impl Iterator<Item = (SubscriptionHandle, &Slot)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let live = slot.as_deref()?;
-            Some((SubscriptionHandle { index: index as u32, generation: live.generation }, live))
+            let generation = slot.generation()?;
+            Some((SubscriptionHandle { index: index as u32, generation }, slot))
         })
     }
 
-    fn get(&self, handle: SubscriptionHandle) -> Option<&Subscription> {
-        let live = self.slots.get(handle.index as usize)?.as_deref()?;
-        (live.generation == handle.generation).then_some(live)
+    fn get(&self, handle: SubscriptionHandle) -> Option<&Slot> {
+        let live = self.slots.get(handle.index as usize)?;
+        (live.generation() == Some(handle.generation)).then_some(live)
     }
 
-    fn get_mut(&mut self, handle: SubscriptionHandle) -> Option<&mut Subscription> {
-        let live = self.slots.get_mut(handle.index as usize)?.as_deref_mut()?;
-        (live.generation == handle.generation).then_some(live)
+    /// A subscription that acknowledges.
+    fn get_mut(&mut self, handle: SubscriptionHandle) -> Option<&mut Long> {
+        match self.slots.get_mut(handle.index as usize)? {
+            Slot::Long { generation, rest } if *generation == handle.generation && rest.mode != AckMode::Auto => {
+                Some(rest)
+            }
+            _ => None,
+        }
     }
 }
 
-impl Subscription {
+impl Slot {
+    /// `None`: nobody's.
+    fn generation(&self) -> Option<u32> {
+        match self {
+            Slot::Free => None,
+            Slot::Short { generation, .. } | Slot::Long { generation, .. } => Some(*generation),
+        }
+    }
+
+    fn is_called(&self, name: &str, by_id: bool) -> bool {
+        match self {
+            Slot::Free => false,
+            Slot::Short { length, id, .. } => by_id && id[..usize::from(*length)] == *name.as_bytes(),
+            Slot::Long { rest, .. } => rest.by_id == by_id && *rest.name == *name,
+        }
+    }
+
+    /// What acknowledging needs; `None` in auto mode.
+    fn windowed(&self) -> Option<&Long> {
+        match self {
+            Slot::Long { rest, .. } if rest.mode != AckMode::Auto => Some(rest),
+            _ => None,
+        }
+    }
+}
+
+impl Long {
     /// Deliveries are in ascending order.
     fn position(&self, number: u64) -> Option<usize> {
         self.unacked.binary_search_by_key(&number, |delivery| delivery.number).ok()

@@ -7,9 +7,10 @@ use common::*;
 use std::hint::black_box;
 use stomp_proto::{Event, Session, Version};
 
+/// performance.md row 4, the session's part.
 #[test]
-fn l07_a_session_is_small() {
-    assert!(size_of::<Session>() <= 320, "{} octets", size_of::<Session>());
+fn row_4_l07_a_session_is_small() {
+    assert!(size_of::<Session>() <= 168, "{} octets", size_of::<Session>());
 }
 
 /// Opened, used and quiet again: no buffer stays.
@@ -37,15 +38,28 @@ fn l07_an_idle_session_holds_no_heap() {
     assert!(kept[0].is_open());
 }
 
+/// performance.md row 5, the session's part.
 #[test]
-fn l07_a_subscription_costs_a_hundred_octets() {
+fn row_5_l07_a_subscription_costs_sixteen_octets() {
     let mut session = open(Version::V1_2);
     let info = measure(|| drop(events(&mut session, "SUBSCRIBE\nid:sub-0\ndestination:/topic/tea\n\n\0")));
-    assert!(info.bytes_current <= 128, "{info:?}");
+    assert_eq!(info.bytes_current, 16, "{info:?}");
+    let info = measure(|| {
+        for n in 1..40 {
+            drop(events(&mut session, format!("SUBSCRIBE\nid:sub-{n}\ndestination:/topic/tea\n\n\0")));
+        }
+    });
+    assert!(info.bytes_current <= 39 * 20, "{info:?}");
+    // A long id, or acknowledgements, cost more.
+    let info = measure(|| {
+        drop(events(&mut session, "SUBSCRIBE\nid:0123456789abcdef\nack:client\ndestination:/topic/tea\n\n\0"));
+    });
+    assert!(info.bytes_current <= 256, "{info:?}");
 }
 
+/// performance.md row 19, the session's part: the decoder while it has something, the frame, its sharing, its fields.
 #[test]
-fn l07_a_send_costs_three_allocations() {
+fn row_19_l07_a_send_costs_four_allocations() {
     let mut session = open(Version::V1_2);
     let frame =
         b"SEND\ndestination:/topic/tea\ncontent-type:text/plain\nreceipt:r-1\nx-idempotency-key:k\nx-mine:1\n\nhello\0";
@@ -54,7 +68,7 @@ fn l07_a_send_costs_three_allocations() {
         session.handle_input(frame, T0).unwrap();
         polled = session.poll_event().unwrap();
     });
-    assert!(matches!(polled, Some(Event::Send(_))) && info.count_total <= 3, "{info:?}");
+    assert!(matches!(polled, Some(Event::Send(_))) && info.count_total <= 4, "{info:?}");
     // In a read with others it costs less: they share the bytes.
     let ten = frame.repeat(10);
     let info = measure(|| {
@@ -63,7 +77,7 @@ fn l07_a_send_costs_three_allocations() {
             black_box(event);
         }
     });
-    assert!(info.count_total <= 12, "{info:?}");
+    assert!(info.count_total <= 13, "{info:?}");
 }
 
 /// A beat in either direction costs nothing.

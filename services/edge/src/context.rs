@@ -15,6 +15,7 @@ use crate::{
     log_limit::LogLimit,
     message::ToFollower,
     metrics::Metrics,
+    spare::Spares,
     tokens::Checked,
 };
 
@@ -97,6 +98,8 @@ pub struct Context<'a> {
     pub hub: &'a mut Hub,
     /// The way out.
     pub shell: &'a mut dyn Shell,
+    /// What a busy connection borrows.
+    pub spares: &'a mut Spares,
     /// Counters.
     pub metrics: &'a Metrics,
 }

@@ -75,6 +75,16 @@ impl Destinations {
     }
 }
 
+impl Destinations {
+    /// What stands before the room in a destination that [`Destinations::subscribe`] has understood.
+    pub fn prefix<'a>(&self, destination: &'a str) -> &'a str {
+        match self.subscribe(destination) {
+            Ok(Target::Room(room)) => &destination[..destination.len() - room.len()],
+            _ => destination,
+        }
+    }
+}
+
 /// Whether somebody who knows Spring's or RabbitMQ's patterns would mean more than one room (P10). `*` means a pattern
 /// wherever it stands (`price.*`, `room-*`), which also keeps rights such as `team-*` unambiguous; `?` and `#` only as a
 /// whole segment, since people do call rooms `C#`.

@@ -4,9 +4,13 @@
 //! what a subscription gets from the tail and what it gets live join without a gap or a duplicate, by construction.
 //! This file is plain state; [`crate::follower_thread`] gives it the log, a clock and the mailboxes.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
-use chat_proto::RecordError;
+use chat_proto::{RecordError, View};
 use foldhash::fast::RandomState;
 
 use crate::{
@@ -22,6 +26,7 @@ mod resume;
 mod sends;
 
 use past::Pasts;
+use records::Count;
 use sends::Wanted;
 
 /// A subscription that catches up gets this much at a time, so that live messages of others are not delayed by it.
@@ -40,7 +45,7 @@ pub struct Follower {
     partitions: i32,
     /// For each partition of the topic: whether everything that was there at the start has been read.
     caught_up: Vec<bool>,
-    outboxes: Vec<Vec<FromFollower>>,
+    outboxes: Vec<VecDeque<FromFollower>>,
     batches: Vec<Vec<Arc<Message>>>,
     /// SENDs whose records are waited for, by uuid.
     wanted: HashMap<[u8; 16], Wanted, RandomState>,
@@ -48,6 +53,7 @@ pub struct Follower {
     wall_ms: i64,
     /// Append time of the first record that was handled since somebody asked.
     first_ms: Option<i64>,
+    count: Count,
     metrics: Arc<Metrics>,
 }
 
@@ -61,11 +67,12 @@ impl Follower {
             preludes: Vec::new(),
             partitions,
             caught_up: Vec::new(),
-            outboxes: (0..workers).map(|_| Vec::new()).collect(),
+            outboxes: (0..workers).map(|_| VecDeque::new()).collect(),
             batches: (0..workers).map(|_| Vec::new()).collect(),
             wanted: HashMap::default(),
             wall_ms: 0,
             first_ms: None,
+            count: Count::default(),
             metrics,
         }
     }
@@ -94,11 +101,11 @@ impl Follower {
         }
     }
 
-    /// The next thing to tell `worker`, in order. To be polled until `None` after every round.
-    pub fn poll_outbox(&mut self, worker: usize) -> Option<Vec<FromFollower>> {
+    /// What there is to tell `worker`, in order; whoever polls takes it out. To be polled after every round.
+    pub fn poll_outbox(&mut self, worker: usize) -> Option<&mut VecDeque<FromFollower>> {
+        self.count.report(&self.metrics);
         self.close_batch(worker);
-        let outbox = self.outboxes.get_mut(worker)?;
-        (!outbox.is_empty()).then(|| std::mem::take(outbox))
+        self.outboxes.get_mut(worker).filter(|outbox| !outbox.is_empty())
     }
 
     /// Whether some worker's batch should be handed over before more is read.
@@ -154,20 +161,24 @@ impl Follower {
     fn tell(&mut self, worker: usize, what: FromFollower) {
         self.close_batch(worker);
         if let Some(outbox) = self.outboxes.get_mut(worker) {
-            outbox.push(what);
+            outbox.push_back(what);
         }
     }
 
     /// Whatever is told after a message must arrive after it.
     fn close_batch(&mut self, worker: usize) {
         if let Some(batch) = self.batches.get_mut(worker).filter(|batch| !batch.is_empty()) {
-            self.outboxes[worker].push(FromFollower::Batch(std::mem::take(batch)));
+            let what = match batch.pop() {
+                Some(only) if batch.is_empty() => FromFollower::Message(only),
+                last => FromFollower::Batch(batch.drain(..).chain(last).collect()),
+            };
+            self.outboxes[worker].push_back(what);
         }
     }
 }
 
 fn decode(tail: &Tail, entry: &Entry, seq: Seq) -> Result<Message, RecordError> {
-    let content = chat_proto::decode(entry.value.clone(), tail.name(entry.room))?;
+    let content = View::read(entry.value.clone(), tail.name(entry.room))?;
     let id = entry.id();
     Ok(Message { room: entry.room, seq, id, timestamp_ms: entry.timestamp_ms, content })
 }

@@ -152,9 +152,11 @@ impl<F: Feed> Shell<'_, F> {
 
     fn hand_over(&mut self) -> Result<(), LogError> {
         for (worker, inbox) in self.workers.iter().enumerate() {
-            for message in self.follower.poll_outbox(worker).into_iter().flatten() {
+            if let Some(outbox) = self.follower.poll_outbox(worker) {
                 // Workers never wait for the follower, so waiting for one of them cannot lock both.
-                inbox.push(message, PATIENCE).map_err(|_| LogError(format!("worker {worker} takes no messages")))?;
+                if !inbox.push_all(outbox, PATIENCE) {
+                    return Err(LogError(format!("worker {worker} takes no messages")));
+                }
             }
         }
         Ok(())

@@ -4,13 +4,12 @@
 //! messages that have come for it meanwhile, so that small rooms get their turn in between and nobody gets two writes
 //! where one would do.
 
-use std::{collections::HashMap, collections::VecDeque, sync::Arc};
+use std::{collections::HashMap, collections::VecDeque, mem, slice, sync::Arc};
 
 use foldhash::fast::RandomState;
-use slab::Slab;
 
 use crate::{
-    frames::{Frames, Shape, ShapeId},
+    frames::{Frames, Shape, ShapeId, Sweeping},
     message::Message,
     tail::RoomId,
 };
@@ -33,22 +32,46 @@ pub struct Member {
     membership: MembershipId,
 }
 
-#[derive(Default)]
+/// Most rooms of a large edge have one member there.
+enum Members {
+    One(Member),
+    Many(Vec<Member>),
+}
+
 struct Room {
-    members: Vec<Member>,
+    members: Members,
+    /// What a large room needs to be served in slices.
+    sweep: Option<Box<Sweep>>,
+}
+
+#[derive(Default)]
+struct Sweep {
     /// Messages that wait for the next sweep.
-    waiting: Vec<Arc<Message>>,
+    waiting: Vec<Sweeping>,
     /// Messages on their way through the members, from the last to the first; `left` have not had them yet.
-    sweeping: Vec<Arc<Message>>,
+    sweeping: Vec<Sweeping>,
     left: usize,
 }
+
+/// Where a membership's member is found: the room, and the place in it. A free one names the next free one there.
+#[derive(Clone, Copy)]
+struct Place {
+    room: RoomId,
+    at: u32,
+}
+
+/// No room has this number.
+const FREE: RoomId = RoomId::MAX;
 
 /// The rooms of a worker.
 pub struct Hub {
     /// Members that are served at once.
     slice: usize,
     rooms: HashMap<RoomId, Room, RandomState>,
-    memberships: Slab<(RoomId, u32)>,
+    memberships: Vec<Place>,
+    /// The first free membership.
+    free: u32,
+    members: usize,
     /// Large rooms with something to deliver, in turn.
     sweeps: VecDeque<RoomId>,
     /// The frames of the message that is being delivered.
@@ -64,52 +87,82 @@ impl Default for Hub {
 impl Hub {
     /// A hub that serves `slice` members, at least one, before others get their turn.
     pub fn new(slice: usize) -> Self {
-        let (rooms, memberships, sweeps) = (HashMap::default(), Slab::new(), VecDeque::new());
-        Self { slice: slice.max(1), rooms, memberships, sweeps, frames: Frames::default() }
+        Self {
+            slice: slice.max(1),
+            rooms: HashMap::default(),
+            memberships: Vec::new(),
+            free: 0,
+            members: 0,
+            sweeps: VecDeque::new(),
+            frames: Frames::default(),
+        }
     }
 
-    /// Adds a subscription to a room; its membership, and the shape of its frames.
-    pub fn join(
-        &mut self,
-        room: RoomId,
-        connection: usize,
-        subscription: u32,
-        shape: Shape,
-    ) -> (MembershipId, ShapeId) {
-        let shape = self.frames.acquire(shape);
-        let members = &mut self.rooms.entry(room).or_default().members;
-        let membership = self.memberships.insert((room, members.len() as u32)) as MembershipId;
-        members.push(Member { connection: connection as u32, subscription, shape, membership });
-        (membership, shape)
+    /// Adds a subscription to a room; its membership.
+    pub fn join(&mut self, room: RoomId, connection: usize, subscription: u32, shape: Shape<'_>) -> MembershipId {
+        let (shape, membership) = (self.frames.acquire(shape), self.free);
+        let member = Member { connection: connection as u32, subscription, shape, membership };
+        let at = match self.rooms.entry(room) {
+            std::collections::hash_map::Entry::Occupied(mut known) => known.get_mut().members.push(member),
+            std::collections::hash_map::Entry::Vacant(new) => {
+                new.insert(Room { members: Members::One(member), sweep: None });
+                0
+            }
+        };
+        match self.memberships.get_mut(membership as usize) {
+            Some(place) => self.free = mem::replace(place, Place { room, at }).at,
+            None => {
+                self.memberships.push(Place { room, at });
+                self.free = membership + 1;
+            }
+        }
+        self.members += 1;
+        membership
     }
 
-    /// Takes a subscription out of its room; O(1).
-    pub fn leave(&mut self, membership: MembershipId) {
-        let Some((id, place)) = self.memberships.try_remove(membership as usize) else { return };
-        let Some(room) = self.rooms.get_mut(&id) else { return };
-        let gone = room.members.swap_remove(place as usize);
-        if let Some(moved) = room.members.get(place as usize) {
-            self.memberships[moved.membership as usize].1 = place;
+    /// Takes a subscription out of its room; O(1). The room, if it was in one.
+    pub fn leave(&mut self, membership: MembershipId) -> Option<RoomId> {
+        let place = self.memberships.get_mut(membership as usize).filter(|place| place.room != FREE)?;
+        let Place { room: id, at } = mem::replace(place, Place { room: FREE, at: self.free });
+        self.free = membership;
+        self.members -= 1;
+        let room = self.rooms.get_mut(&id)?;
+        let gone = room.members.swap_remove(at as usize);
+        let members = room.members.as_slice();
+        if let Some(moved) = members.get(at as usize) {
+            self.memberships[moved.membership as usize].at = at;
         }
         // The one moved here may have been served already: it is offered the message again and knows that it has it.
-        room.left = room.left.min(room.members.len());
-        if room.members.is_empty() {
+        if let Some(sweep) = &mut room.sweep {
+            sweep.left = sweep.left.min(members.len());
+        }
+        if members.is_empty() {
             self.rooms.remove(&id);
         }
-        self.frames.release(gone.shape);
+        self.frames.release(gone?.shape);
+        Some(id)
+    }
+
+    /// Where a membership is, and how its frames look.
+    pub fn seat(&self, membership: MembershipId) -> Option<(RoomId, ShapeId)> {
+        let place = self.memberships.get(membership as usize).filter(|place| place.room != FREE)?;
+        let member = self.rooms.get(&place.room)?.members.as_slice().get(place.at as usize)?;
+        Some((place.room, member.shape))
     }
 
     /// Offers a message to everybody in its room, now or in the sweeps that follow.
     pub fn deliver(&mut self, message: Arc<Message>, offer: &mut impl FnMut(Member, &Message, &mut Frames)) {
         let Some(room) = self.rooms.get_mut(&message.room) else { return };
-        if room.members.len() > self.slice || !room.sweeping.is_empty() || !room.waiting.is_empty() {
-            if room.waiting.is_empty() && room.sweeping.is_empty() {
+        let members = room.members.as_slice();
+        let is_sweeping = room.sweep.as_ref().is_some_and(|sweep| sweep.is_busy());
+        if members.len() > self.slice || is_sweeping {
+            if !is_sweeping {
                 self.sweeps.push_back(message.room);
             }
-            room.waiting.push(message);
+            room.sweep.get_or_insert_default().waiting.push(message.into());
             return;
         }
-        for member in &room.members {
+        for member in members {
             offer(*member, &message, &mut self.frames);
         }
         self.frames.next();
@@ -119,25 +172,32 @@ impl Hub {
     pub fn sweep(&mut self, offer: &mut impl FnMut(Member, &Message, &mut Frames)) -> bool {
         let Some(id) = self.sweeps.pop_front() else { return false };
         // A room that everybody has left since is gone.
-        if let Some(room) = self.rooms.get_mut(&id) {
-            if room.left == 0 {
-                room.sweeping = std::mem::take(&mut room.waiting);
-                room.left = room.members.len();
+        if let Some(room) = self.rooms.get_mut(&id)
+            && let Some(sweep) = &mut room.sweep
+        {
+            let members = room.members.as_slice();
+            if sweep.left == 0 {
+                sweep.sweeping.clear();
+                mem::swap(&mut sweep.sweeping, &mut sweep.waiting);
+                sweep.left = members.len();
             }
             // From the back: who joins meanwhile is added behind and has begun after these messages.
-            let first = room.left.saturating_sub(self.slice);
-            for message in &room.sweeping {
-                for member in &room.members[first..room.left] {
-                    offer(*member, message, &mut self.frames);
+            let first = sweep.left.saturating_sub(self.slice);
+            for sweeping in &mut sweep.sweeping {
+                self.frames.take_up(sweeping);
+                for member in &members[first..sweep.left] {
+                    offer(*member, &sweeping.message, &mut self.frames);
                 }
-                self.frames.next();
+                self.frames.put_down(sweeping);
             }
-            room.left = first;
+            sweep.left = first;
             if first == 0 {
-                room.sweeping.clear();
+                sweep.sweeping.clear();
             }
-            if first > 0 || !room.waiting.is_empty() {
+            if sweep.is_busy() {
                 self.sweeps.push_back(id);
+            } else if members.len() <= self.slice {
+                room.sweep = None;
             }
         }
         !self.sweeps.is_empty()
@@ -145,7 +205,7 @@ impl Hub {
 
     /// The connections that have a subscription in a room.
     pub fn connections(&self, room: RoomId) -> Vec<usize> {
-        let members = self.rooms.get(&room).map_or(&[][..], |room| &room.members);
+        let members = self.rooms.get(&room).map_or(&[][..], |room| room.members.as_slice());
         members.iter().map(|member| member.connection as usize).collect()
     }
 
@@ -156,7 +216,43 @@ impl Hub {
 
     /// How many subscriptions there are.
     pub fn subscriptions(&self) -> usize {
-        self.memberships.len()
+        self.members
+    }
+}
+
+impl Members {
+    fn as_slice(&self) -> &[Member] {
+        match self {
+            Members::One(member) => slice::from_ref(member),
+            Members::Many(members) => members,
+        }
+    }
+
+    /// Adds one behind the others; its place.
+    fn push(&mut self, member: Member) -> u32 {
+        match self {
+            Members::One(first) => *self = Members::Many(vec![*first, member]),
+            Members::Many(members) => members.push(member),
+        }
+        (self.as_slice().len() - 1) as u32
+    }
+
+    /// Takes one out; the last one takes its place.
+    fn swap_remove(&mut self, at: usize) -> Option<Member> {
+        match self {
+            Members::One(only) => {
+                let only = *only;
+                *self = Members::Many(Vec::new());
+                Some(only)
+            }
+            Members::Many(members) => (at < members.len()).then(|| members.swap_remove(at)),
+        }
+    }
+}
+
+impl Sweep {
+    fn is_busy(&self) -> bool {
+        !self.waiting.is_empty() || !self.sweeping.is_empty()
     }
 }
 

@@ -3,19 +3,19 @@
 
 use std::collections::HashMap as Map;
 
-use chat_proto::{Message as Content, MessageId};
+use chat_proto::{MessageId, View};
 use proptest::prelude::*;
 use stomp_proto::Version;
 
 use super::*;
 
-fn shape() -> Shape {
-    Shape { version: Version::V1_2, destination: "/topic/a".into(), subscription: Some("sub-0".into()) }
+fn shape() -> Shape<'static> {
+    Shape { version: Version::V1_2, prefix: "/topic/", subscription: Some("sub-0") }
 }
 
 fn message(room: RoomId, seq: u64) -> Arc<Message> {
     let id = MessageId { partition: 0, offset: seq as i64, check: 0 };
-    Arc::new(Message { room, seq, id, timestamp_ms: 0, content: Content::default() })
+    Arc::new(Message { room, seq, id, timestamp_ms: 0, content: View::default() })
 }
 
 /// What each connection was offered, less what it knows it has: the rule of `Connection::offer`.
@@ -63,12 +63,39 @@ fn one_frame_for_all_of_a_shape() {
     for connection in 0..10 {
         hub.join(1, connection, 0, shape());
     }
-    hub.join(1, 10, 0, Shape { subscription: Some("other".into()), ..shape() });
+    hub.join(1, 10, 0, Shape { subscription: Some("other"), ..shape() });
     let mut frames = Vec::new();
     hub.deliver(message(1, 1), &mut |member, message, shapes| frames.push(shapes.shared(member.shape, message)));
     let first = frames[0].as_ptr();
     assert!(frames[..10].iter().all(|frame| frame.as_ptr() == first));
     assert_ne!(frames[10].as_ptr(), first);
+}
+
+/// performance.md row 19: a large room's message is encoded once, however many slices it takes.
+#[test]
+fn row_19_one_frame_for_all_slices() {
+    let mut hub = Hub::default();
+    let members: Vec<_> = (0..SLICE * 3).map(|connection| hub.join(1, connection, 0, shape())).collect();
+    let mut frames = Vec::new();
+    hub.deliver(message(1, 1), &mut |_, _, _| ());
+    let mut offer =
+        |member: Member, message: &Message, shapes: &mut Frames| frames.push(shapes.shared(member.shape, message));
+    while hub.sweep(&mut offer) {}
+    assert_eq!(frames.len(), SLICE * 3);
+    assert!(frames.iter().all(|frame| frame.as_ptr() == frames[0].as_ptr()));
+    // A shape that has gone between two slices, and another one under its number: not the old one's frames.
+    hub.deliver(message(1, 2), &mut |_, _, _| ());
+    let mut frames = Vec::new();
+    hub.sweep(&mut |member, message, shapes| frames.push(shapes.shared(member.shape, message)));
+    assert!(members.into_iter().all(|membership| hub.leave(membership) == Some(1)));
+    hub.join(1, 1, 0, Shape { subscription: Some("other"), ..shape() });
+    for connection in 0..SLICE * 2 {
+        hub.join(1, connection, 0, Shape { subscription: Some("other"), ..shape() });
+    }
+    hub.deliver(message(1, 2), &mut |_, _, _| ());
+    let mut others = Vec::new();
+    while hub.sweep(&mut |member, message, shapes| others.push(shapes.shared(member.shape, message))) {}
+    assert!(others.iter().all(|frame| frame.windows(5).any(|octets| octets == b"other")));
 }
 
 #[derive(Debug, Clone)]
@@ -99,12 +126,12 @@ proptest! {
         let mut members: Vec<(u32, MembershipId, u64)> = Vec::new();
         let (mut seq, mut left) = (0, Vec::new());
         for connection in 1000..1000 + crowd {
-            members.push((connection as u32, hub.join(1, connection, 0, shape()).0, 0));
+            members.push((connection as u32, hub.join(1, connection, 0, shape()), 0));
         }
         for step in steps {
             match step {
                 Step::Join(connection) if members.iter().all(|(known, ..)| *known != connection) && !left.contains(&connection) => {
-                    members.push((connection, hub.join(1, connection as usize, 0, shape()).0, seq));
+                    members.push((connection, hub.join(1, connection as usize, 0, shape()), seq));
                     // What was on its way before it came is not for it: `Connection::offer` knows from `through`.
                     got.0.insert(connection, vec![seq]);
                 }

@@ -4,6 +4,7 @@
 //! in its own poll (epoll, a runtime) and is woken once for everything that came since it last looked.
 
 use std::{
+    collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -45,6 +46,25 @@ impl<T> Inbox<T> {
         }
         self.add(&mut queue, message);
         Ok(())
+    }
+
+    /// Adds all messages, in order and under one lock as far as there is room; the rest waits as in [`Inbox::push`].
+    /// Whether all of them found room; `from` keeps the others.
+    pub fn push_all(&self, from: &mut VecDeque<T>, patience: Duration) -> bool {
+        let mut queue = self.lock();
+        let (was_empty, room) = (queue.is_empty(), self.capacity.saturating_sub(queue.len()));
+        queue.extend(from.drain(..room.min(from.len())));
+        if was_empty && !queue.is_empty() {
+            (self.wake)();
+        }
+        drop(queue);
+        while let Some(message) = from.pop_front() {
+            if let Err(message) = self.push(message, patience) {
+                from.push_front(message);
+                return false;
+            }
+        }
+        true
     }
 
     /// Takes everything that is there: `into`, which must be empty, is swapped with the queue.
@@ -108,6 +128,25 @@ mod tests {
         inbox.take(&mut taken);
         assert_eq!(taken, [1, 2]);
         inbox.try_push(3).unwrap();
+        assert_eq!(woken.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn many_at_once_wake_once_and_keep_their_order() {
+        let woken = Arc::new(AtomicUsize::new(0));
+        let count = woken.clone();
+        let inbox = Inbox::new(3, move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(inbox.push_all(&mut VecDeque::new(), Duration::ZERO));
+        assert_eq!(woken.load(Ordering::Relaxed), 0);
+        let mut from = VecDeque::from([1, 2, 3, 4, 5]);
+        assert!(!inbox.push_all(&mut from, Duration::ZERO));
+        assert_eq!(from, [4, 5], "what found no room stays");
+        let mut taken = Vec::new();
+        inbox.take(&mut taken);
+        assert_eq!(taken, [1, 2, 3]);
+        assert!(inbox.push_all(&mut from, Duration::ZERO));
         assert_eq!(woken.load(Ordering::Relaxed), 2);
     }
 

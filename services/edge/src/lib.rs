@@ -16,7 +16,7 @@
 //! | one write per connection | [`outbound`] |
 //!
 //! Around it: [`config`] every setting, [`disconnect`] every ending, [`readiness`] and [`admin`] what probes see,
-//! [`metrics`], [`shutdown`], [`page`].
+//! [`metrics`], [`shutdown`], [`page`]; [`spare`] and [`moment`] keep idle connections small.
 //!
 //! What it never does: join a consumer group, commit an offset, evaluate anything a client wrote, wait for a client,
 //! queue without a bound, or hold a lock, a task, a channel or a timer per connection.
@@ -39,12 +39,14 @@ pub mod log_limit;
 pub mod looker;
 pub mod message;
 pub mod metrics;
+pub mod moment;
 pub mod outbound;
 pub mod page;
 pub mod readiness;
 pub mod repeats;
 pub mod server;
 pub mod shutdown;
+pub mod spare;
 pub mod tail;
 pub mod timer;
 pub mod tokens;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chat_proto::{Message as Content, MessageId};
+use chat_proto::{MessageId, View};
 use stomp_proto::SubscriptionHandle;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     tail::{RoomId, Seq},
 };
 
-/// A message of a room: read from the log, decoded once, shared by everybody who gets it.
+/// A message of a room: read from the log, shared by everybody who gets it.
 #[derive(Debug)]
 pub struct Message {
     /// The room's slot at the follower.
@@ -23,15 +23,15 @@ pub struct Message {
     pub id: MessageId,
     /// Append time, milliseconds since the Unix epoch.
     pub timestamp_ms: i64,
-    /// What was sent.
-    pub content: Content,
+    /// What was sent: the record itself, read where it lies.
+    pub content: View,
 }
 
 impl Message {
     /// About how many octets it takes, in memory and on the wire.
     pub fn cost(&self) -> usize {
-        let Content { headers, body, .. } = &self.content;
-        256 + body.len() + headers.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>()
+        let headers = self.content.headers().map(|(name, value)| name.len() + value.len());
+        256 + self.content.body().len() + headers.sum::<usize>()
     }
 }
 
@@ -161,6 +161,8 @@ pub enum ToFollower {
 pub enum FromFollower {
     /// New messages in rooms this worker wants, in log order.
     Batch(Vec<Arc<Message>>),
+    /// A batch of one: the usual one where there is little to do.
+    Message(Arc<Message>),
     /// The subscription begins: it gets what is behind `after`, live.
     Subscribed {
         /// Whose.

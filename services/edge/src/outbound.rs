@@ -8,19 +8,30 @@ use std::{
 
 use bytes::{Buf, Bytes};
 
+use crate::spare::Spare;
+
 /// Pieces handed to one `writev`.
 const MAX_PIECES: usize = 64;
 
-/// The queue of one connection. Frames are references, so a frame that many clients wait for is there once.
+/// A queue that has grown beyond this many frames is not kept for the next connection.
+const KEPT_FRAMES: usize = 64;
+
+/// What waits for one client. Frames are references, so a frame that many clients wait for is there once.
 #[derive(Debug, Default)]
-pub struct Outbound {
+pub struct Queue {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// Since when the client has taken no byte although something waits. `None` while nothing is stuck.
+    stuck_since: Option<Duration>,
+}
+
+/// The outbound side of one connection. An idle one owns no queue.
+#[derive(Debug, Default)]
+pub struct Outbound {
+    queue: Option<Box<Queue>>,
     blocked: bool,
     /// Nobody is there to read any more.
     abandoned: bool,
-    /// Since when the client has taken no byte although something waits. `None` while nothing is stuck.
-    stuck_since: Option<Duration>,
 }
 
 /// What a [`Outbound::flush`] did.
@@ -41,43 +52,47 @@ impl std::ops::AddAssign for Written {
 
 impl Outbound {
     /// Adds a frame behind what waits already.
-    pub fn push(&mut self, frame: Bytes) {
+    pub fn push(&mut self, frame: Bytes, spare: &mut Spare<Queue>) {
         if self.abandoned {
             return;
         }
-        self.bytes += frame.len();
-        self.frames.push_back(frame);
+        let queue = self.queue.get_or_insert_with(|| spare.take());
+        queue.bytes += frame.len();
+        queue.frames.push_back(frame);
     }
 
     /// Adds several.
-    pub fn extend(&mut self, frames: impl Iterator<Item = Bytes>) {
-        frames.for_each(|frame| self.push(frame));
+    pub fn extend(&mut self, frames: impl Iterator<Item = Bytes>, spare: &mut Spare<Queue>) {
+        frames.for_each(|frame| self.push(frame, spare));
     }
 
     /// Writes all that the socket takes. After `WouldBlock` nothing is tried until [`Outbound::writable`].
-    pub fn flush(&mut self, socket: &mut impl Write, now: Duration) -> io::Result<Written> {
+    pub fn flush(&mut self, socket: &mut impl Write, now: Duration, spare: &mut Spare<Queue>) -> io::Result<Written> {
         let mut written = Written::default();
-        while !self.blocked && !self.frames.is_empty() {
-            match self.write_once(socket) {
+        let Some(queue) = &mut self.queue else { return Ok(written) };
+        while !self.blocked && !queue.frames.is_empty() {
+            match queue.write_once(socket) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(taken) => {
                     written.writes += 1;
                     written.bytes += taken as u64;
-                    self.consume(taken);
-                    self.stuck_since = None;
+                    queue.consume(taken);
+                    queue.stuck_since = None;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     written.writes += 1;
                     self.blocked = true;
-                    self.stuck_since = self.stuck_since.or(Some(now));
+                    queue.stuck_since = queue.stuck_since.or(Some(now));
                 }
                 Err(error) => return Err(error),
             }
         }
-        if self.frames.is_empty() {
-            // An idle connection owns no queue.
-            *self = Self { blocked: self.blocked, abandoned: self.abandoned, ..Self::default() };
+        if queue.frames.is_empty()
+            && let Some(mut queue) = self.queue.take().filter(|queue| queue.frames.capacity() <= KEPT_FRAMES)
+        {
+            (queue.bytes, queue.stuck_since) = (0, None);
+            spare.give(queue);
         }
         Ok(written)
     }
@@ -94,30 +109,32 @@ impl Outbound {
 
     /// Whether something waits and the socket may take it.
     pub fn is_writable(&self) -> bool {
-        !self.blocked && !self.frames.is_empty()
+        !self.blocked && !self.is_empty()
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.queue.is_none()
     }
 
     /// Octets that wait.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.queue.as_ref().map_or(0, |queue| queue.bytes)
     }
 
     /// Whether the client takes nothing and already has `cap` octets waiting. Judged only after a write came back
     /// with `WouldBlock`: before, nobody knows how much the socket takes.
     pub fn is_full(&self, cap: usize) -> bool {
-        self.blocked && self.bytes >= cap
+        self.blocked && self.bytes() >= cap
     }
 
     /// Since when no octet has moved although some wait.
     pub fn stuck_since(&self) -> Option<Duration> {
-        self.stuck_since
+        self.queue.as_ref()?.stuck_since
     }
+}
 
+impl Queue {
     fn write_once(&self, socket: &mut impl Write) -> io::Result<usize> {
         if let [only] = self.frames.as_slices().0
             && self.frames.len() == 1
@@ -186,31 +203,33 @@ mod tests {
     #[test]
     fn everything_pending_leaves_in_one_write() {
         let mut socket = Socket { got: Vec::new(), room: 1000, step: 1000, calls: 0 };
-        let mut queue = Outbound::default();
+        let (mut queue, mut spare) = (Outbound::default(), Spare::new(1));
         for frame in ["one", "two", "three"] {
-            queue.push(Bytes::from_static(frame.as_bytes()));
+            queue.push(Bytes::from_static(frame.as_bytes()), &mut spare);
         }
-        assert_eq!(queue.flush(&mut socket, NOW).unwrap(), Written { writes: 1, bytes: 11 });
+        assert_eq!(queue.flush(&mut socket, NOW, &mut spare).unwrap(), Written { writes: 1, bytes: 11 });
         assert_eq!(socket.got, b"onetwothree");
-        assert!(queue.is_empty() && queue.bytes() == 0 && queue.frames.capacity() == 0);
+        assert!(queue.is_empty() && queue.bytes() == 0);
+        let kept = spare.take();
+        assert!(kept.frames.is_empty() && kept.frames.capacity() > 0, "an idle connection owns no queue");
     }
 
     #[test]
     fn l07_a_client_that_takes_nothing_is_full_only_after_the_socket_said_so() {
         let mut socket = Socket { got: Vec::new(), room: 7, step: 4, calls: 0 };
-        let mut queue = Outbound::default();
-        queue.push(Bytes::from_static(b"0123456789"));
-        queue.push(Bytes::from_static(b"abcdefghij"));
+        let (mut queue, mut spare) = (Outbound::default(), Spare::new(1));
+        queue.push(Bytes::from_static(b"0123456789"), &mut spare);
+        queue.push(Bytes::from_static(b"abcdefghij"), &mut spare);
         assert!(!queue.is_full(5));
-        queue.flush(&mut socket, NOW).unwrap();
+        queue.flush(&mut socket, NOW, &mut spare).unwrap();
         assert!(queue.is_full(5));
         assert_eq!((queue.bytes(), queue.stuck_since()), (13, Some(NOW)));
         let calls = socket.calls;
-        queue.flush(&mut socket, NOW * 2).unwrap();
+        queue.flush(&mut socket, NOW * 2, &mut spare).unwrap();
         assert_eq!(socket.calls, calls, "no attempt before the socket is writable again");
         socket.room = 100;
         queue.writable();
-        queue.flush(&mut socket, NOW * 3).unwrap();
+        queue.flush(&mut socket, NOW * 3, &mut spare).unwrap();
         assert_eq!(socket.got, b"0123456789abcdefghij");
         assert_eq!(queue.stuck_since(), None);
     }
@@ -218,12 +237,12 @@ mod tests {
     #[test]
     fn more_frames_than_one_call_takes_go_out_in_order() {
         let mut socket = Socket { got: Vec::new(), room: 10_000, step: 10_000, calls: 0 };
-        let mut queue = Outbound::default();
+        let (mut queue, mut spare) = (Outbound::default(), Spare::new(1));
         let expected: Vec<u8> = (0..150u8).collect();
         for octet in &expected {
-            queue.push(Bytes::copy_from_slice(&[*octet]));
+            queue.push(Bytes::copy_from_slice(&[*octet]), &mut spare);
         }
-        assert_eq!(queue.flush(&mut socket, NOW).unwrap().writes, 3);
+        assert_eq!(queue.flush(&mut socket, NOW, &mut spare).unwrap().writes, 3);
         assert_eq!(socket.got, expected);
     }
 }

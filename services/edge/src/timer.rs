@@ -12,7 +12,8 @@ pub type Tick = u64;
 
 /// A hashed timing wheel of connection slots. Entries are never removed: one that fires is checked by its owner.
 pub struct Wheel {
-    slots: Vec<Vec<(usize, Tick)>>,
+    /// Keys alone: all that is in a slot comes up in the same revolution, so its tick is known.
+    slots: Vec<Vec<u32>>,
     now: Tick,
     armed: usize,
 }
@@ -30,7 +31,7 @@ impl Wheel {
         if current > self.now && current <= wanted {
             return current;
         }
-        self.slots[(wanted % SLOTS) as usize].push((key, wanted));
+        self.slots[(wanted % SLOTS) as usize].push(key as u32);
         self.armed += 1;
         wanted
     }
@@ -42,7 +43,10 @@ impl Wheel {
             self.now += 1;
             let slot = &mut self.slots[(self.now % SLOTS) as usize];
             self.armed -= slot.len();
-            due.append(slot);
+            let tick = self.now;
+            // The slot's memory is given back: a crowd that came at once would leave its size behind in one slot after
+            // the other.
+            due.extend(std::mem::take(slot).into_iter().map(|key| (key as usize, tick)));
             if self.armed == 0 {
                 self.now = target;
             }

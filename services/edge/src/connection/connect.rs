@@ -4,7 +4,7 @@ use stomp_proto::{Accept, Connect};
 
 use super::{Connection, Phase};
 use crate::{
-    auth::{AuthError, Identity},
+    auth::{AuthError, Identity, Rights},
     context::{AuthJob, Context},
     disconnect::Ending,
     tokens::Checked,
@@ -40,16 +40,17 @@ impl Connection {
         cx.metrics.connections.auth.of(None).inc();
         cx.metrics.connections.sessions.inc();
         self.soft_errors = connect.headers.get("x-errors") == Some("soft");
-        self.expires = identity.expires_at.map(|at| cx.on_clock(at));
+        self.expires = identity.expires_at.map(|at| cx.on_clock(at).into());
         let headers = [("x-errors", "soft")];
         self.session.accept(
             Accept { session, user: Some(&identity.user), headers: if self.soft_errors { &headers } else { &[] } },
             cx.now,
         );
-        self.identity = Some(Box::new(identity));
+        self.rights = (identity.rights != Rights::all()).then(|| Box::new(identity.rights));
+        self.user = Some(identity.user);
         self.transport.limit(cx.settings.stomp_frame_bytes);
         if self.session.heart_beats().1.is_none() {
-            self.next_ping = Some(cx.now + cx.settings.ping_every);
+            self.next_ping = Some((cx.now + cx.settings.ping_every).into());
         }
     }
 

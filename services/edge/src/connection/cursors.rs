@@ -11,7 +11,7 @@ use stomp_proto::SubscriptionHandle;
 
 use super::{
     Connection, Phase,
-    subscriptions::{Mode, Subscription},
+    subscriptions::{Behind, Slot},
 };
 use crate::{
     context::Context,
@@ -20,6 +20,8 @@ use crate::{
     hub::Member,
     looker::Excerpt,
     message::{Message, Subscriber, ToFollower},
+    outbound::Queue,
+    spare::Spare,
     tail::Seq,
 };
 
@@ -39,29 +41,36 @@ pub enum Offered {
 
 impl Connection {
     /// A new message for one of the subscriptions: queued, unless it cannot take more.
-    pub fn offer(&mut self, member: Member, message: &Message, frames: &mut Frames, cap: usize) -> Offered {
-        let Some(Some(subscription)) = self.subscriptions.slots.get_mut(member.subscription as usize) else {
-            return Offered::No;
-        };
-        let Mode::Live(seat) = &mut subscription.mode else { return Offered::No };
+    pub fn offer(
+        &mut self,
+        member: Member,
+        message: &Message,
+        frames: &mut Frames,
+        queues: &mut Spare<Queue>,
+        cap: usize,
+    ) -> Offered {
+        let Some(slot) = self.subscriptions.slots.get_mut(member.subscription as usize) else { return Offered::No };
+        let Slot::Live(seat) = slot else { return Offered::No };
         if message.seq <= seat.through {
             return Offered::No;
         }
-        let window = self.session.window(subscription.handle);
-        if self.outbound.is_full(cap) || window == 0 {
-            subscription.mode = Mode::Behind { seat: *seat, reading: false, past: None };
+        let windowed = if seat.auto { None } else { self.session.subscription(member.subscription) };
+        let is_shut = windowed.is_some_and(|handle| self.session.window(handle) == 0);
+        if self.outbound.is_full(cap) || is_shut {
+            let behind = Behind { seat: *seat, replayed: seat.through, reading: false, past: None };
+            *slot = Slot::Behind(Box::new(behind));
             self.subscriptions.behind += 1;
             return Offered::FellBehind;
         }
         seat.through = message.seq;
-        let frame = match window {
-            UNLIMITED => frames.shared(member.shape, message),
-            _ => {
-                let ack = self.session.delivered(subscription.handle, &message.id.to_string());
+        let frame = match windowed {
+            None => frames.shared(member.shape, message),
+            Some(handle) => {
+                let ack = self.session.delivered(handle, &message.id.to_string());
                 frames.single(member.shape, message, ack.as_deref(), false)
             }
         };
-        self.outbound.push(frame);
+        self.outbound.push(frame, queues);
         Offered::Queued
     }
 
@@ -74,43 +83,40 @@ impl Connection {
         through: Seq,
         cx: &mut Context<'_>,
     ) {
-        let Some(subscription) = self.subscriptions.get(who.subscription) else { return };
-        let Mode::Behind { seat, reading, .. } = &mut subscription.mode else { return };
-        *reading = false;
+        let handle = who.subscription;
+        if self.session.subscription(handle.index) != Some(handle) {
+            return;
+        }
+        let Some(slot) = self.subscriptions.slots.get_mut(handle.index as usize) else { return };
+        let Slot::Behind(behind) = slot else { return };
+        behind.reading = false;
+        let Some((_, shape)) = cx.hub.seat(behind.seat.membership) else { return };
         for message in messages {
-            let ack = match self.session.window(subscription.handle) {
+            let ack = match self.session.window(handle) {
                 0 => return,
                 UNLIMITED => None,
-                _ => self.session.delivered(subscription.handle, &message.id.to_string()),
+                _ => self.session.delivered(handle, &message.id.to_string()),
             };
-            seat.through = message.seq;
-            let frame = cx.hub.frames.single(seat.shape, message, ack.as_deref(), message.seq <= seat.replayed);
-            self.outbound.push(frame);
+            behind.seat.through = message.seq;
+            let frame = cx.hub.frames.single(shape, message, ack.as_deref(), message.seq <= behind.replayed);
+            self.outbound.push(frame, &mut cx.spares.queues);
             cx.metrics.delivery.deliveries.inc();
         }
-        seat.through = through;
+        behind.seat.through = through;
         if end {
-            subscription.mode = Mode::Live(*seat);
+            *slot = Slot::Live(behind.seat);
             self.subscriptions.behind -= 1;
             cx.metrics.delivery.cursors.dec();
         }
     }
 
-    /// A subscription becomes a cursor from its beginning on: it begins in the past.
-    pub(super) fn begin_behind(&mut self, handle: SubscriptionHandle, past: Option<Excerpt>, cx: &Context<'_>) {
-        if let Some(subscription) = self.subscriptions.get(handle)
-            && let Mode::Live(seat) = subscription.mode
-        {
-            subscription.mode = Mode::Behind { seat, reading: false, past: past.map(Box::new) };
-            self.subscriptions.behind += 1;
-            cx.metrics.delivery.cursors.inc();
-        }
-    }
-
     /// What the scanned messages hold that have not been queued yet, in octets.
     pub(super) fn past_bytes(&self) -> usize {
-        let modes = self.subscriptions.slots.iter().flatten().map(|subscription| &subscription.mode);
-        modes.map(|mode| if let Mode::Behind { past: Some(past), .. } = mode { past.bytes() } else { 0 }).sum()
+        let past = |slot: &Slot| match slot {
+            Slot::Behind(behind) => behind.past.as_ref().map_or(0, Excerpt::bytes),
+            _ => 0,
+        };
+        self.subscriptions.slots.iter().map(past).sum()
     }
 
     /// Lets a cursor read on, once everything that was queued has left and its window is open.
@@ -120,33 +126,35 @@ impl Connection {
         }
         let count = self.subscriptions.slots.len();
         for step in 0..count {
-            let at = (self.subscriptions.turn + step) % count;
-            let Some(subscription) = &mut self.subscriptions.slots[at] else { continue };
-            match &mut subscription.mode {
-                // One at a time: its answer is a whole queue full.
-                Mode::Behind { reading: true, .. } => return,
-                Mode::Behind { seat, reading, past } if self.session.window(subscription.handle) > 0 => {
-                    self.subscriptions.turn = at + 1;
-                    if past.is_some() {
-                        return self.give_out_past(at, cx);
-                    }
-                    *reading = true;
-                    let (handle, room, after) = (subscription.handle, seat.room, seat.through);
-                    let who = self.subscriber(handle, cx);
-                    return cx.shell.ask(ToFollower::Read { who, room, after });
+            let at = (self.subscriptions.turn as usize + step) % count;
+            let Slot::Behind(behind) = &mut self.subscriptions.slots[at] else { continue };
+            // One at a time: its answer is a whole queue full.
+            if behind.reading {
+                return;
+            }
+            let Some(handle) = self.session.subscription(at as u32) else { continue };
+            if self.session.window(handle) > 0 {
+                self.subscriptions.turn = at as u32 + 1;
+                if behind.past.is_some() {
+                    return self.give_out_past(handle, cx);
                 }
-                _ => {}
+                let Some((room, _)) = cx.hub.seat(behind.seat.membership) else { continue };
+                behind.reading = true;
+                let after = behind.seat.through;
+                let who = self.subscriber(handle, cx);
+                return cx.shell.ask(ToFollower::Read { who, room, after });
             }
         }
     }
 
     /// Queues the next of what was read from the log; at its end the subscription reads on from the tail.
-    fn give_out_past(&mut self, at: usize, cx: &mut Context<'_>) {
-        let Some(Subscription { handle, mode }) = &mut self.subscriptions.slots[at] else { return };
-        let Mode::Behind { seat, past, .. } = mode else { return };
+    fn give_out_past(&mut self, handle: SubscriptionHandle, cx: &mut Context<'_>) {
+        let Slot::Behind(behind) = &mut self.subscriptions.slots[handle.index as usize] else { return };
+        let Some((_, shape)) = cx.hub.seat(behind.seat.membership) else { return };
+        let past = &mut behind.past;
         let mut bytes = 0;
         while bytes < SLICE_BYTES {
-            let ack = match self.session.window(*handle) {
+            let ack = match self.session.window(handle) {
                 0 => return,
                 window => window != UNLIMITED,
             };
@@ -154,10 +162,10 @@ impl Connection {
                 *past = None;
                 break;
             };
-            let ack = if ack { self.session.delivered(*handle, &message.id.to_string()) } else { None };
-            let frame = cx.hub.frames.single(seat.shape, &message, ack.as_deref(), true);
+            let ack = if ack { self.session.delivered(handle, &message.id.to_string()) } else { None };
+            let frame = cx.hub.frames.single(shape, &message, ack.as_deref(), true);
             bytes += frame.len();
-            self.outbound.push(frame);
+            self.outbound.push(frame, &mut cx.spares.queues);
             cx.metrics.delivery.deliveries.inc();
         }
         if bytes == 0 {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use stomp_proto::{ErrorFrame, ErrorKind, ProtocolError, Text};
 use tracing::Level;
 
-use super::{Connection, PINGS_UNANSWERED, Phase};
+use super::{Connection, PINGS_UNANSWERED, Phase, Settling};
 use crate::{
     context::{Context, Settings},
     disconnect::Ending,
@@ -78,8 +78,8 @@ impl Connection {
         match facts.close {
             Some(code) if !facts.linger_zero => {
                 let close = self.transport.close(code, facts.reason);
-                self.outbound.push(close);
-                self.phase = Phase::Closing { until: cx.now + CLOSING };
+                self.outbound.push(close, &mut cx.spares.queues);
+                self.phase = Phase::Closing { until: (cx.now + CLOSING).into() };
             }
             _ => self.phase = Phase::Dead { linger_zero: facts.linger_zero },
         }
@@ -106,16 +106,16 @@ impl Connection {
 
     /// Ends a connection that only waited for its SENDs, once the last has met its outcome.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
-        let Phase::Settling { until, .. } = &self.phase else { return };
+        let Phase::Settling(settling) = &self.phase else { return };
         if self.sends.in_flight() > 0 {
-            if *until > cx.now {
+            if settling.until > cx.now {
                 return;
             }
             // This may come before the timer that gives them up: DISCONNECT's RECEIPT must not stand for them.
             self.give_up_on_sends(cx);
         }
-        let Phase::Settling { ending, receipt, .. } = &mut self.phase else { return };
-        let (ending, receipt) = (*ending, receipt.take());
+        let Phase::Settling(settling) = &mut self.phase else { return };
+        let (ending, receipt) = (settling.ending, settling.receipt.take());
         self.leave_all(cx);
         if let Some(receipt) = receipt {
             self.session.receipt(&receipt, &[]);
@@ -127,7 +127,8 @@ impl Connection {
     pub fn drain(&mut self, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Open => {
-                self.phase = Phase::Settling { ending: Ending::Draining, receipt: None, until: cx.now + DRAIN_SETTLE };
+                let (ending, until) = (Ending::Draining, cx.now + DRAIN_SETTLE);
+                self.phase = Phase::Settling(Box::new(Settling { ending, receipt: None, until }));
                 self.settle(cx);
             }
             Phase::New(_) | Phase::Authenticating(_) => self.end(Ending::TryLater, None, None, cx),
@@ -138,7 +139,7 @@ impl Connection {
 
     /// The client closed its side, or confirmed our close; `replies` answer it.
     pub(super) fn closed_by_client(&mut self, replies: Vec<Bytes>, cx: &mut Context<'_>) {
-        self.confirmed = Some(replies);
+        self.confirmed = Some(replies.into());
         self.depart(cx);
         self.finish_if_confirmed(cx);
     }
@@ -149,15 +150,16 @@ impl Connection {
         if self.confirmed.is_none() || self.has_unread_frames() {
             return;
         }
-        self.outbound.extend(self.confirmed.take().into_iter().flatten());
-        self.confirmed = Some(Vec::new());
+        let replies = self.confirmed.take().unwrap_or_default();
+        self.outbound.extend(replies.into_iter(), &mut cx.spares.queues);
+        self.confirmed = Some(Box::default());
         match self.phase {
             Phase::Closing { .. } | Phase::Dead { .. } => {}
             _ => {
                 cx.metrics.closed(Ending::ClientClosed);
                 self.log(Ending::ClientClosed, None, None, cx);
                 // The answer to its close still has to leave.
-                self.phase = Phase::Closing { until: cx.now + CLOSING };
+                self.phase = Phase::Closing { until: (cx.now + CLOSING).into() };
             }
         }
         if self.outbound.is_empty() {
@@ -180,7 +182,7 @@ impl Connection {
         self.outbound.abandon();
         self.depart(cx);
         if self.has_unread_frames() {
-            self.confirmed = Some(Vec::new());
+            self.confirmed = Some(Box::default());
         } else if !matches!(self.phase, Phase::Dead { .. }) {
             if !matches!(self.phase, Phase::Closing { .. }) {
                 cx.metrics.closed(Ending::ClientLost);
@@ -192,7 +194,7 @@ impl Connection {
 
     /// The place that a cursor wanted to go on from is no longer kept.
     pub fn handle_gap(&mut self, who: Subscriber, cx: &mut Context<'_>) {
-        if self.has_subscription(who.subscription) {
+        if self.slot(who.subscription).is_some() {
             self.end(Ending::Gap, None, None, cx);
         }
     }
@@ -225,13 +227,14 @@ impl Connection {
         let stuck = self.outbound.stuck_since().map(|since| since + settings.stuck_timeout);
         let mut earliest = match &self.phase {
             Phase::Dead { .. } => return None,
-            Phase::Closing { until } => return Some(*until),
-            Phase::Settling { until, .. } => Some(*until),
+            Phase::Closing { until } => return Some((*until).into()),
+            Phase::Settling(settling) => Some(settling.until),
             _ => self.session.poll_timeout(),
         };
         let sends = self.sends.deadline(settings.send_timeout);
-        let paused = self.paused_since.map(|since| since + settings.send_timeout);
-        for moment in [stuck, sends, paused, self.expires, self.next_ping].into_iter().flatten() {
+        let paused = self.paused_since.map(|since| Duration::from(since) + settings.send_timeout);
+        let (expires, ping) = (self.expires.map(Duration::from), self.next_ping.map(Duration::from));
+        for moment in [stuck, sends, paused, expires, ping].into_iter().flatten() {
             earliest = Some(earliest.map_or(moment, |other| other.min(moment)));
         }
         earliest
@@ -242,7 +245,7 @@ impl Connection {
         match &self.phase {
             Phase::Dead { .. } => return,
             // What the client has not taken by now it will not take.
-            Phase::Closing { until } if *until <= cx.now => {
+            Phase::Closing { until } if Duration::from(*until) <= cx.now => {
                 self.phase = Phase::Dead { linger_zero: !self.outbound.is_empty() };
                 return;
             }
@@ -253,10 +256,10 @@ impl Connection {
             cx.metrics.delivery.slow_closes.inc();
             return self.end(Ending::Slow, None, None, cx);
         }
-        if self.expires.is_some_and(|at| at <= cx.now) {
+        if self.expires.is_some_and(|at| at <= cx.now.into()) {
             return self.end(Ending::CredentialsExpired, None, None, cx);
         }
-        if self.paused_since.is_some_and(|since| since + cx.settings.send_timeout <= cx.now)
+        if self.paused_since.is_some_and(|since| Duration::from(since) + cx.settings.send_timeout <= cx.now)
             && matches!(self.phase, Phase::Open)
         {
             return self.end(Ending::Busy, None, None, cx);
@@ -273,16 +276,16 @@ impl Connection {
     }
 
     fn ping(&mut self, cx: &mut Context<'_>) {
-        if self.next_ping.is_none_or(|at| at > cx.now) {
+        if self.next_ping.is_none_or(|at| at > cx.now.into()) {
             return;
         }
         if self.pings_unanswered == PINGS_UNANSWERED {
             return self.end(Ending::HeartBeatLost, None, None, cx);
         }
         self.pings_unanswered += 1;
-        self.next_ping = Some(cx.now + cx.settings.ping_every);
+        self.next_ping = Some((cx.now + cx.settings.ping_every).into());
         let ping = self.transport.ping();
-        self.outbound.push(ping);
+        self.outbound.push(ping, &mut cx.spares.queues);
     }
 
     fn log(&self, ending: Ending, error: Option<&ProtocolError>, detail: Option<&str>, cx: &Context<'_>) {

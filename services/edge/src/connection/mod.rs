@@ -16,13 +16,14 @@
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use stomp_proto::{Connect, Event, ProtocolError, Session, Text, Version};
+use stomp_proto::{Connect, Event, ProtocolError, Session, Text, Transmit, Version};
 
 use crate::{
-    auth::{Identity, UpgradeCredentials},
+    auth::{Rights, UpgradeCredentials},
     context::Context,
     disconnect::Ending,
     metrics::{ClientCommand, Metrics},
+    moment::Moment,
     outbound::Outbound,
     server::ConnectionGuard,
     timer::Tick,
@@ -41,6 +42,7 @@ mod subscriptions;
 
 pub use cursors::Offered;
 use sends::Sends;
+pub use sends::UnderWay;
 use subscriptions::Subscriptions;
 
 /// Records that may be held at the connection while keyed SENDs are asked about, in octets.
@@ -55,14 +57,10 @@ enum Phase {
     Authenticating(Box<(Connect, String)>),
     Open,
     /// No frame is read any more; outstanding SENDs are being settled, then it ends this way.
-    Settling {
-        ending: Ending,
-        receipt: Option<Text>,
-        until: Duration,
-    },
+    Settling(Box<Settling>),
     /// ERROR and close are on their way out; nothing else is sent or read.
     Closing {
-        until: Duration,
+        until: Moment,
     },
     /// To be dropped; with linger zero, unsent octets are thrown away.
     Dead {
@@ -70,7 +68,14 @@ enum Phase {
     },
 }
 
-/// One client.
+struct Settling {
+    ending: Ending,
+    receipt: Option<Text>,
+    until: Duration,
+}
+
+/// One client. An idle one is small: what only some need is in a box, what only the busy need is the worker's
+/// ([`crate::spare`]).
 pub struct Connection {
     /// Tells this connection from an earlier one in the same slot.
     pub generation: u32,
@@ -84,22 +89,25 @@ pub struct Connection {
     pub touched: bool,
     /// What of the outbound queue the gauge knows.
     pub counted_bytes: usize,
-    opened: Duration,
+    opened: Moment,
     phase: Phase,
     session: Session,
     transport: WebSocket,
     subscriptions: Subscriptions,
     sends: Sends,
-    identity: Option<Box<Identity>>,
+    /// Who this is, once CONNECT was accepted.
+    user: Option<Arc<str>>,
+    /// What that one may do; `None`: everything.
+    rights: Option<Box<Rights>>,
     /// Since when the socket is not read because something has no room.
-    paused_since: Option<Duration>,
+    paused_since: Option<Moment>,
     soft_errors: bool,
     /// The end of the token, on the worker's clock.
-    expires: Option<Duration>,
-    next_ping: Option<Duration>,
+    expires: Option<Moment>,
+    next_ping: Option<Moment>,
     pings_unanswered: u32,
     /// The client has closed its side of the transport; what answers that still has to leave.
-    confirmed: Option<Vec<Bytes>>,
+    confirmed: Option<Box<[Bytes]>>,
     /// Frees the connection's place when it is dropped.
     _guard: ConnectionGuard,
 }
@@ -121,13 +129,14 @@ impl Connection {
             readable: true,
             touched: false,
             counted_bytes: 0,
-            opened: now,
+            opened: now.into(),
             phase: Phase::New(Box::new(credentials)),
             session: Session::new(stomp, now),
             transport: WebSocket::new(limit),
             subscriptions: Subscriptions::default(),
             sends: Sends::default(),
-            identity: None,
+            user: None,
+            rights: None,
             paused_since: None,
             soft_errors: false,
             expires: None,
@@ -138,6 +147,19 @@ impl Connection {
         }
     }
 
+    /// Takes what one read of the socket gave if that is a beat and nothing else, which is all that most clients send
+    /// most of the time: nothing follows from it, and the timer that is armed looks again by itself.
+    pub fn handle_beat(&mut self, octets: &[u8], metrics: &Metrics, now: Duration) -> bool {
+        let alone = matches!(self.phase, Phase::Open) && self.session.buffered() == 0;
+        if !alone || !self.transport.is_beat(octets) {
+            return false;
+        }
+        metrics.stomp.received_bytes.inc_by(octets.len() as u64);
+        self.pings_unanswered = 0;
+        self.session.handle_life_sign(now);
+        true
+    }
+
     /// Takes what one read of the socket gave.
     pub fn handle_octets(&mut self, octets: &[u8], cx: &mut Context<'_>) {
         cx.metrics.stomp.received_bytes.inc_by(octets.len() as u64);
@@ -145,7 +167,8 @@ impl Connection {
         let (mut replies, mut closed, mut broken) = (Vec::new(), false, None);
         let (session, now) = (&mut self.session, cx.now);
         let closing = matches!(self.phase, Phase::Closing { .. });
-        let result = self.transport.handle_input(octets, &mut replies, &mut |input| match input {
+        let engines = &mut cx.spares.engines;
+        let result = self.transport.handle_input(octets, engines, &mut replies, &mut |input| match input {
             Input::Stomp(_) if closing => ControlFlow::Continue(()),
             Input::Stomp(octets) => match session.handle_input(&octets, now) {
                 Ok(()) => ControlFlow::Continue(()),
@@ -170,7 +193,7 @@ impl Connection {
         if closed {
             return self.closed_by_client(replies, cx);
         }
-        self.outbound.extend(replies.into_iter());
+        self.outbound.extend(replies.into_iter(), &mut cx.spares.queues);
         match result {
             Ok(()) => {}
             Err(Fault::TooLarge) => self.end(Ending::TooLarge, Some("a WebSocket message above the limit"), None, cx),
@@ -231,8 +254,9 @@ impl Connection {
             }
             // Answered once what was sent before it is settled: a client may take the RECEIPT for "all is stored".
             Event::Disconnect { receipt } => {
+                self.leave_rooms(cx);
                 let until = cx.now + cx.settings.send_timeout;
-                self.phase = Phase::Settling { ending: Ending::Disconnected, receipt, until };
+                self.phase = Phase::Settling(Box::new(Settling { ending: Ending::Disconnected, receipt, until }));
                 self.settle(cx);
             }
         }
@@ -248,10 +272,14 @@ impl Connection {
     }
 
     /// What the session has to say goes out in order, wrapped for the transport.
-    fn pump(&mut self, cx: &Context<'_>) {
+    fn pump(&mut self, cx: &mut Context<'_>) {
         while let Some(frame) = self.session.poll_transmit() {
             cx.metrics.frame_sent(&frame);
-            self.outbound.push(self.transport.frame(&frame));
+            let frame = match frame {
+                Transmit::Beat => self.transport.beat(),
+                Transmit::Frame(frame) => self.transport.frame(frame),
+            };
+            self.outbound.push(frame, &mut cx.spares.queues);
         }
     }
 
@@ -260,7 +288,7 @@ impl Connection {
         match (paused, self.paused_since) {
             (true, None) => {
                 self.session.pause();
-                self.paused_since = Some(cx.now);
+                self.paused_since = Some(cx.now.into());
             }
             (false, Some(_)) => {
                 self.session.resume(cx.now);
@@ -276,8 +304,8 @@ impl Connection {
 
     /// The last that is heard of it, for the statistics.
     pub fn retire(&self, metrics: &Metrics, now: Duration) {
-        metrics.connections.duration.observe(now.saturating_sub(self.opened).as_secs_f64());
-        if self.identity.is_some() {
+        metrics.connections.duration.observe(now.saturating_sub(self.opened.into()).as_secs_f64());
+        if self.user.is_some() {
             metrics.connections.sessions.dec();
         }
     }
@@ -287,12 +315,8 @@ impl Connection {
         self.end_with(Ending::from(error), Some(error), None, None, cx);
     }
 
-    /// Who this is, once CONNECT was accepted.
-    fn identity(&self) -> Option<&Identity> {
-        self.identity.as_deref()
-    }
-
-    fn user(&self) -> Arc<str> {
-        self.identity().map_or_else(|| Arc::from(""), |identity| identity.user.clone())
+    /// Whether the session has a right; before CONNECT it has none.
+    fn may(&self, has: impl FnOnce(&Rights) -> bool) -> bool {
+        self.user.is_some() && self.rights.as_deref().is_none_or(has)
     }
 }

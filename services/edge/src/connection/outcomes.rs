@@ -1,5 +1,7 @@
 //! From a SEND's outcome to its RECEIPT or ERROR.
 
+use std::{fmt::Display, io::Write, str};
+
 use bytes::Bytes;
 use chat_proto::MessageId;
 
@@ -63,7 +65,7 @@ impl Connection {
     }
 
     fn after_outcome(&mut self, cx: &mut Context<'_>) {
-        self.sends.release_if_idle();
+        self.sends.release_if_idle(&mut cx.spares.sends);
         self.settle(cx);
         self.advance(cx);
     }
@@ -114,8 +116,10 @@ impl Connection {
     }
 
     fn acknowledge(&mut self, receipt: &str, place: &Stored) {
-        let (id, timestamp) = (place.id.to_string(), place.timestamp_ms.to_string());
-        self.session.receipt(receipt, &[("message-id", &id), ("timestamp", &timestamp)]);
+        let (mut id, mut timestamp) = ([0; MessageId::MAX_LEN], [0; 20]);
+        let headers =
+            [("message-id", written(&mut id, place.id)), ("timestamp", written(&mut timestamp, place.timestamp_ms))];
+        self.session.receipt(receipt, &headers);
     }
 
     pub(super) fn failed(&mut self, number: u32, ending: Ending, cx: &mut Context<'_>) {
@@ -140,7 +144,7 @@ impl Connection {
                 Stage::Published => self.failed(first.number, Ending::SendUnknown, cx),
             }
         }
-        self.sends.release_if_idle();
+        self.sends.release_if_idle(&mut cx.spares.sends);
     }
 
     /// A SEND has failed, and with it the transaction it belongs to.
@@ -161,4 +165,13 @@ impl Connection {
             self.refuse(ending, Some(&send.destination), commit.receipt, cx);
         }
     }
+}
+
+/// The text of `what`, without an allocation; `buffer` is as large as it can become.
+fn written(buffer: &mut [u8], what: impl Display) -> &str {
+    let mut rest = &mut *buffer;
+    let whole = write!(rest, "{what}").is_ok();
+    let length = if whole { rest.len() } else { 0 };
+    let length = buffer.len() - length;
+    str::from_utf8(&buffer[..length]).unwrap_or_default()
 }

@@ -1,7 +1,6 @@
 //! SEND and COMMIT: from the frame to the log.
 
-use bytes::Bytes;
-use chat_proto::{MessageId, Outgoing, encode, partition_of};
+use chat_proto::{MessageId, Outgoing, encode_in, partition_of};
 use stomp_proto::{Send, Text};
 
 use super::{
@@ -95,7 +94,7 @@ impl Connection {
     /// The room, if it is one, if the client may write to it and if there is a log to write to.
     fn may_send<'a>(&self, destination: &'a str, cx: &mut Context<'_>) -> Result<&'a str, Ending> {
         let room = cx.settings.destinations.send(destination).map_err(|_| Ending::UnknownDestination)?;
-        if !self.identity().is_some_and(|identity| identity.rights.may_send(room)) {
+        if !self.may(|rights| rights.may_send(room)) {
             return Err(Ending::Forbidden);
         }
         if cx.shell.is_log_away() {
@@ -105,23 +104,23 @@ impl Connection {
     }
 
     fn publish(&mut self, send: &Send, room: &str, commit: Option<u32>, cx: &mut Context<'_>) {
-        let (uuid, user) = (cx.shell.message_uuid(), self.user());
+        let uuid = cx.shell.message_uuid();
         let forwarded = |(name, _): &(&str, &str)| !cx.settings.credentials.is_credential(name.trim());
         let headers: Vec<(&str, &str)> = send.headers.iter().filter(forwarded).collect();
         let key = send.idempotency_key.as_deref().unwrap_or_default();
-        let value = encode(&Outgoing {
+        let message = Outgoing {
             uuid,
             room,
-            sender: &user,
+            sender: self.user.as_deref().unwrap_or_default(),
             content_type: send.content_type.as_deref().unwrap_or_default(),
             headers: &headers,
             body: &send.body,
             idempotency_key: key,
             origin: &cx.settings.instance,
-        });
+        };
+        let (value, room) = encode_in(&mut cx.spares.records, &message);
         let large = send.body.len() > SHARED_BYTES;
         let own = |text: &Text| if large { text.detached() } else { text.clone() };
-        let room = Bytes::copy_from_slice(room.as_bytes());
         let mut open = Open {
             number: self.sends.next,
             since: cx.now,
@@ -141,10 +140,10 @@ impl Connection {
             }
             let ready = !open.keyed;
             open.stage = Stage::Held(Box::new(Held { record, ready, first: None }));
-            return self.sends.push(open);
+            return self.sends.push(open, &mut cx.spares.sends);
         }
         match cx.shell.publish(record, self.ticket(open.number, cx)) {
-            Ok(()) => self.sends.push(open),
+            Ok(()) => self.sends.push(open, &mut cx.spares.sends),
             Err(reason) => self.give_up(open, Ending::SendRefused(reason), cx),
         }
     }

@@ -3,10 +3,11 @@
 use stomp_proto::Headers;
 
 use super::Connection;
-use super::subscriptions::{Mode, Seat};
+use super::subscriptions::{Behind, Joining, Seat, Slot};
 use crate::{
     context::Context,
     disconnect::Ending,
+    frames::Shape,
     looker::Excerpt,
     message::{Begin, Replay, Resumed, Subscriber, ToFollower},
     metrics::Resumed as Counted,
@@ -43,16 +44,21 @@ impl Connection {
         resumed: Resumed,
         cx: &mut Context<'_>,
     ) {
-        let slot = cx.slot;
-        let held = self.past_bytes();
-        let Some(subscription) = self.subscriptions.get(who.subscription) else {
+        let (slot, held, version) = (cx.slot, self.past_bytes(), self.version());
+        let handle = who.subscription;
+        let auto = self.session.window(handle) == usize::MAX;
+        let Some(known) = self.slot(handle) else {
             // Unsubscribed meanwhile; the follower still counts it.
             return cx.shell.ask(ToFollower::Leave { worker: cx.worker, room });
         };
-        let Mode::Joining(joining) = &mut subscription.mode else { return };
-        let (shape, receipt, begin) = (joining.shape.clone(), joining.receipt.take(), joining.begin);
-        let destination = shape.destination.clone();
-        let (membership, shape) = cx.hub.join(room, slot, who.subscription.index, shape);
+        if !matches!(known, Slot::Joining(_)) {
+            return;
+        }
+        let Slot::Joining(joining) = std::mem::replace(known, Slot::Free) else { return };
+        let Joining { destination, id, receipt, begin } = *joining;
+        let prefix = cx.settings.destinations.prefix(&destination);
+        let shape = Shape { version, prefix, subscription: id.as_deref() };
+        let membership = cx.hub.join(room, slot, handle.index, shape);
         let fits = |past: &Excerpt| held + past.bytes() <= cx.settings.replay_bytes;
         let replay = match resumed {
             Resumed::Replay(replay) if replay.past.as_ref().is_none_or(fits) => Some(replay),
@@ -62,12 +68,16 @@ impl Connection {
         let recovered = replay.is_some();
         let (count, looked) = replay.as_ref().map_or((0, false), |replay| (replay.count, replay.looked));
         let (behind, past) = replay.map_or((after, None), |replay| (replay.behind.min(after), replay.past));
-        let seat = Seat { membership, room, shape, through: behind, replayed: after };
-        subscription.mode = Mode::Live(seat);
+        let seat = Seat { membership, auto, through: behind };
         cx.metrics.stomp.subscriptions.inc();
-        if behind < after || past.is_some() {
-            self.begin_behind(who.subscription, past, cx);
-        }
+        self.subscriptions.slots[handle.index as usize] = if behind < after || past.is_some() {
+            // It begins in the past: as a cursor.
+            self.subscriptions.behind += 1;
+            cx.metrics.delivery.cursors.inc();
+            Slot::Behind(Box::new(Behind { seat, replayed: after, reading: false, past }))
+        } else {
+            Slot::Live(seat)
+        };
         if begin.is_some() {
             let source = match (recovered, looked) {
                 (false, _) => Counted::NotRecovered,
@@ -87,8 +97,8 @@ impl Connection {
             }
             // Nobody would hear of the gap.
             None if !recovered => {
-                self.leave(who.subscription, cx);
-                self.session.cancel(who.subscription);
+                self.leave(handle.index, cx);
+                self.session.cancel(handle);
                 self.refuse(Ending::NotRecovered, Some(&destination), None, cx);
             }
             None => {}

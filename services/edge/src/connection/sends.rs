@@ -4,12 +4,17 @@
 //! A SEND without a key goes to the log at once. One with `x-idempotency-key` first asks the follower whether such a
 //! message is there already, and what comes after it in the same session waits behind it, so that order holds.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    fmt,
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use stomp_proto::Text;
 
-use crate::{log::NewRecord, message::Stored};
+use crate::{log::NewRecord, message::Stored, spare::Spare};
 
 /// How long a keyed SEND waits for the follower's word: longer, and it is written (the log decides), or answered with
 /// its own place.
@@ -66,12 +71,18 @@ pub(super) struct Commit {
     pub(super) receipt: Option<Text>,
 }
 
-/// All of them.
+/// All of them, while there are any: an idle connection owns only the next number.
 #[derive(Default)]
 pub(super) struct Sends {
+    pub(super) next: u32,
+    under_way: Option<Box<UnderWay>>,
+}
+
+/// The SENDs of a connection that has some.
+#[derive(Default)]
+pub struct UnderWay {
     pub(super) open: VecDeque<Open>,
     pub(super) commits: Vec<Commit>,
-    pub(super) next: u32,
     /// How many are held; they are the last ones.
     held: usize,
     /// Octets of the held records.
@@ -84,7 +95,66 @@ pub(super) struct Sends {
     unread: VecDeque<(u32, Duration)>,
 }
 
+/// More SENDs under way than this, and their memory is not kept for the next connection.
+const KEPT_SENDS: usize = 16;
+
+static NONE: UnderWay = UnderWay {
+    open: VecDeque::new(),
+    commits: Vec::new(),
+    held: 0,
+    held_bytes: 0,
+    keyed: 0,
+    done: 0,
+    unread: VecDeque::new(),
+};
+
+impl fmt::Debug for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnderWay").field("open", &self.open.len()).field("held", &self.held).finish_non_exhaustive()
+    }
+}
+
+impl Deref for Sends {
+    type Target = UnderWay;
+
+    fn deref(&self) -> &UnderWay {
+        self.under_way.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Sends {
+    fn deref_mut(&mut self) -> &mut UnderWay {
+        self.under_way.get_or_insert_default()
+    }
+}
+
 impl Sends {
+    pub(super) fn push(&mut self, send: Open, spare: &mut Spare<UnderWay>) {
+        self.next = send.number.wrapping_add(1);
+        let under_way = self.under_way.get_or_insert_with(|| spare.take());
+        if let Stage::Held(held) = &send.stage {
+            under_way.held += 1;
+            under_way.held_bytes += held.record.value.len();
+        }
+        under_way.keyed += usize::from(send.keyed);
+        under_way.open.push_back(send);
+    }
+
+    /// Gives the memory back once nothing is under way.
+    pub(super) fn release_if_idle(&mut self, spare: &mut Spare<UnderWay>) {
+        if self.open.is_empty()
+            && let Some(mut idle) = self.under_way.take()
+        {
+            idle.commits.clear();
+            idle.unread.clear();
+            if idle.open.capacity() <= KEPT_SENDS && idle.unread.capacity() <= KEPT_SENDS {
+                spare.give(idle);
+            }
+        }
+    }
+}
+
+impl UnderWay {
     pub(super) fn in_flight(&self) -> usize {
         self.open.len()
     }
@@ -109,16 +179,6 @@ impl Sends {
             self.done += usize::from(!matches!(send.stage, Stage::Done(_)));
             send.stage = Stage::Done(place);
         }
-    }
-
-    pub(super) fn push(&mut self, send: Open) {
-        if let Stage::Held(held) = &send.stage {
-            self.held += 1;
-            self.held_bytes += held.record.value.len();
-        }
-        self.keyed += usize::from(send.keyed);
-        self.next = send.number.wrapping_add(1);
-        self.open.push_back(send);
     }
 
     /// The first of those that are held.
@@ -212,12 +272,6 @@ impl Sends {
     /// Whether a transaction is under way.
     pub(super) fn has_commit(&self, number: u32) -> bool {
         self.commits.iter().any(|commit| commit.number == number)
-    }
-
-    pub(super) fn release_if_idle(&mut self) {
-        if self.open.is_empty() {
-            (self.open, self.commits, self.unread) = Default::default();
-        }
     }
 
     /// The numbers of those that the log has and has not answered for.

@@ -3,7 +3,12 @@
 use stomp_proto::Text;
 
 use super::Connection;
-use crate::{context::Context, disconnect::Ending, frames::error_message};
+use crate::{
+    context::Context,
+    destination::ERRORS,
+    disconnect::Ending,
+    frames::{Shape, error_message},
+};
 
 impl Connection {
     /// A refusal as a MESSAGE on `/user/queue/errors`, for a session that asked for it. Returns whether it was.
@@ -16,7 +21,8 @@ impl Connection {
     ) -> bool {
         let facts = ending.facts();
         let (Some((text, code)), true) = (facts.error, self.soft_errors && ending.may_be_soft()) else { return false };
-        let Some((shape, number)) = self.subscriptions.next_error() else { return false };
+        let version = self.version();
+        let Some((subscription, number)) = self.subscriptions.next_error() else { return false };
         let (code, retry) = (code.to_string(), facts.retry_after.map(|seconds| seconds.to_string()));
         let optional = [
             ("receipt-id", receipt.map(Text::as_str)),
@@ -26,8 +32,9 @@ impl Connection {
         let mut headers = vec![("x-error-code", code.as_str()), ("x-error", facts.label)];
         headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
         let id = format!("error-{number}");
-        let frame = error_message(&shape, &id, &headers, text);
-        self.outbound.push(frame);
+        let shape = Shape { version, prefix: ERRORS, subscription };
+        let frame = error_message(shape, &id, &headers, text);
+        self.outbound.push(frame, &mut cx.spares.queues);
         cx.metrics.stomp.soft_errors.of(ending).inc();
         true
     }

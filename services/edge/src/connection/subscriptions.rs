@@ -8,27 +8,29 @@ use crate::{
     context::Context,
     destination::Target,
     disconnect::Ending,
-    frames::{Shape, ShapeId},
     hub::MembershipId,
     looker::Excerpt,
     message::{Begin, Subscriber, ToFollower},
     metrics::Subscribed,
-    tail::{RoomId, Seq},
+    tail::Seq,
 };
 
-pub(super) enum Mode {
-    /// The follower has been asked; RECEIPT follows its answer, as a barrier (`stomp.md` U07).
-    Joining(Box<Joining>),
+/// One subscription, in the slot that the session gave it. What most are most of the time takes 16 octets.
+pub(super) enum Slot {
+    Free,
     /// Gets every message as it comes.
     Live(Seat),
-    /// A cursor; `reading` while an answer of the follower is on its way. What was read from the log comes first.
-    Behind { seat: Seat, reading: bool, past: Option<Box<Excerpt>> },
-    /// The session's own `/user/queue/errors`.
-    Errors(Box<Shape>),
+    /// The follower has been asked; RECEIPT follows its answer, as a barrier (`stomp.md` U07).
+    Joining(Box<Joining>),
+    /// A cursor.
+    Behind(Box<Behind>),
+    /// The session's own `/user/queue/errors`, under this id.
+    Errors(Box<Option<Text>>),
 }
 
 pub(super) struct Joining {
-    pub(super) shape: Shape,
+    pub(super) destination: Text,
+    pub(super) id: Option<Text>,
     pub(super) receipt: Option<Text>,
     /// Where it asked to begin.
     pub(super) begin: Option<Begin>,
@@ -37,44 +39,52 @@ pub(super) struct Joining {
 #[derive(Clone, Copy)]
 pub(super) struct Seat {
     pub(super) membership: MembershipId,
-    pub(super) room: RoomId,
-    pub(super) shape: ShapeId,
+    /// It acknowledges nothing, so that its window is endless.
+    pub(super) auto: bool,
     /// Everything of the room up to here has been queued, or came before the subscription.
     pub(super) through: Seq,
+}
+
+pub(super) struct Behind {
+    pub(super) seat: Seat,
     /// What was stored up to here was there before the subscription.
     pub(super) replayed: Seq,
+    /// An answer of the follower is on its way.
+    pub(super) reading: bool,
+    /// What was read from the log comes first.
+    pub(super) past: Option<Excerpt>,
 }
 
-pub(super) struct Subscription {
-    pub(super) handle: SubscriptionHandle,
-    pub(super) mode: Mode,
-}
-
-/// The subscriptions of one connection, by the session's index.
+/// The subscriptions of one connection, by the session's index. Which of them are alive the session knows.
 #[derive(Default)]
 pub(super) struct Subscriptions {
-    pub(super) slots: Vec<Option<Subscription>>,
+    pub(super) slots: Vec<Slot>,
     /// How many are cursors.
     pub(super) behind: u32,
     /// Where the next cursor is looked for, so that each gets its turn.
-    pub(super) turn: usize,
+    pub(super) turn: u32,
     /// Soft errors sent so far; they have no place in the log to be named after.
     errors: u32,
 }
 
 impl Subscriptions {
-    /// How the next MESSAGE on `/user/queue/errors` looks, and its number; `None` without a subscription to it.
-    pub(super) fn next_error(&mut self) -> Option<(Shape, u32)> {
-        let shape = self.slots.iter().flatten().find_map(|subscription| match &subscription.mode {
-            Mode::Errors(shape) => Some(Shape::clone(shape)),
-            _ => None,
-        })?;
+    /// The id of the subscription to `/user/queue/errors` and the number of the next MESSAGE there; `None` without one.
+    pub(super) fn next_error(&mut self) -> Option<(Option<&str>, u32)> {
+        let id = self.slots.iter().find_map(|slot| if let Slot::Errors(id) = slot { Some(id) } else { None })?;
         self.errors += 1;
-        Some((shape, self.errors))
+        Some((id.as_deref(), self.errors))
     }
 
-    pub(super) fn get(&mut self, handle: SubscriptionHandle) -> Option<&mut Subscription> {
-        self.slots.get_mut(handle.index as usize)?.as_mut().filter(|subscription| subscription.handle == handle)
+    fn set(&mut self, index: u32, slot: Slot) {
+        let index = index as usize;
+        if self.slots.len() <= index {
+            if self.slots.capacity() <= index {
+                // Most sessions have one; growing by a quarter wastes less than by doubling.
+                self.slots.reserve_exact(index + 1 + index / 4 - self.slots.len());
+            }
+            self.slots.resize_with(index + 1, || Slot::Free);
+        }
+        self.slots[index] = slot;
     }
 }
 
@@ -87,32 +97,25 @@ impl Connection {
             Ok(target) => target,
             Err(_) => return self.refuse_subscribe(Ending::UnknownDestination, handle, &destination, receipt, cx),
         };
-        let mode = match target {
+        let slot = match target {
             Target::Errors => {
-                let shape = Shape { version: self.version(), destination: destination.clone(), subscription: id };
                 if let Some(receipt) = receipt {
                     self.session.receipt(&receipt, &[]);
                 }
-                Mode::Errors(Box::new(shape))
+                Slot::Errors(Box::new(id))
             }
             Target::Room(room) => {
-                if !self.identity().is_some_and(|identity| identity.rights.may_subscribe(room)) {
+                if !self.may(|rights| rights.may_subscribe(room)) {
                     return self.refuse_subscribe(Ending::Forbidden, handle, &destination, receipt, cx);
                 }
                 let who = self.subscriber(handle, cx);
                 let from = begin.unwrap_or(Begin::Now);
                 cx.shell.ask(ToFollower::Subscribe { who, room: Bytes::copy_from_slice(room.as_bytes()), from });
                 cx.metrics.stomp.subscribed.of(Subscribed::Ok).inc();
-                let shape = Shape { version: self.version(), destination: destination.clone(), subscription: id };
-                Mode::Joining(Box::new(Joining { shape, receipt, begin }))
+                Slot::Joining(Box::new(Joining { destination: destination.clone(), id, receipt, begin }))
             }
         };
-        let slots = &mut self.subscriptions.slots;
-        let index = handle.index as usize;
-        if slots.len() <= index {
-            slots.resize_with(index + 1, || None);
-        }
-        slots[index] = Some(Subscription { handle, mode });
+        self.subscriptions.set(handle.index, slot);
     }
 
     fn refuse_subscribe(
@@ -137,7 +140,8 @@ impl Connection {
         cx: &mut Context<'_>,
     ) {
         if let Some(handle) = handle {
-            self.leave(handle, cx);
+            // The session has let go of it just now, and nothing has taken its slot since.
+            self.leave(handle.index, cx);
         }
         if let Some(receipt) = receipt {
             self.session.receipt(&receipt, &[]);
@@ -145,44 +149,49 @@ impl Connection {
     }
 
     /// Takes one subscription out of its room.
-    pub(super) fn leave(&mut self, handle: SubscriptionHandle, cx: &mut Context<'_>) {
-        if self.subscriptions.get(handle).is_none() {
-            return;
-        }
-        let Some(subscription) = self.subscriptions.slots[handle.index as usize].take() else { return };
-        let seat = match subscription.mode {
+    pub(super) fn leave(&mut self, index: u32, cx: &mut Context<'_>) {
+        let Some(slot) = self.subscriptions.slots.get_mut(index as usize) else { return };
+        let seat = match std::mem::replace(slot, Slot::Free) {
             // Its answer will find nobody and be taken back then; its RECEIPT is owed all the same (`stomp.md` R01).
-            Mode::Joining(joining) => {
+            Slot::Joining(joining) => {
                 if let Some(receipt) = joining.receipt {
                     self.session.receipt(&receipt, &[]);
                 }
                 return;
             }
-            Mode::Errors(_) => return,
-            Mode::Live(seat) => seat,
-            Mode::Behind { seat, .. } => {
+            Slot::Errors(_) | Slot::Free => return,
+            Slot::Live(seat) => seat,
+            Slot::Behind(behind) => {
                 self.subscriptions.behind -= 1;
                 cx.metrics.delivery.cursors.dec();
-                seat
+                behind.seat
             }
         };
-        cx.hub.leave(seat.membership);
         cx.metrics.stomp.subscriptions.dec();
-        cx.shell.ask(ToFollower::Leave { worker: cx.worker, room: seat.room });
+        if let Some(room) = cx.hub.leave(seat.membership) {
+            cx.shell.ask(ToFollower::Leave { worker: cx.worker, room });
+        }
+    }
+
+    /// Takes it out of all rooms; it still hears of its errors.
+    pub(super) fn leave_rooms(&mut self, cx: &mut Context<'_>) {
+        for index in 0..self.subscriptions.slots.len() {
+            if !matches!(self.subscriptions.slots[index], Slot::Errors(_)) {
+                self.leave(index as u32, cx);
+            }
+        }
     }
 
     /// Takes all of them out; the connection is ending.
     pub(super) fn leave_all(&mut self, cx: &mut Context<'_>) {
-        let handles: Vec<_> =
-            self.subscriptions.slots.iter().flatten().map(|subscription| subscription.handle).collect();
-        for handle in handles {
-            self.leave(handle, cx);
-        }
+        (0..self.subscriptions.slots.len()).for_each(|index| self.leave(index as u32, cx));
         self.subscriptions.slots = Vec::new();
     }
 
-    pub(super) fn has_subscription(&mut self, handle: SubscriptionHandle) -> bool {
-        self.subscriptions.get(handle).is_some()
+    /// The slot of a subscription, unless another one has it since.
+    pub(super) fn slot(&mut self, handle: SubscriptionHandle) -> Option<&mut Slot> {
+        let is_alive = self.session.subscription(handle.index) == Some(handle);
+        self.subscriptions.slots.get_mut(handle.index as usize).filter(|_| is_alive)
     }
 
     pub(super) fn subscriber(&self, subscription: SubscriptionHandle, cx: &Context<'_>) -> Subscriber {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use chat_proto::{Peek, partition_of};
+use chat_proto::{Peek, View, partition_of};
 
 use super::{Follower, decode};
 use crate::{
     log::{FeedEvent, ReadRecord},
     message::FromFollower,
-    metrics::Poison,
+    metrics::{Metrics, Poison},
     repeats::Repeats,
     tail::{RoomId, Seq},
 };
@@ -30,6 +30,25 @@ pub(crate) fn belongs(record: &ReadRecord<'_>, partitions: i32) -> Result<(), Po
 /// read counts like any other, on every edge alike, since most of them never decode it.
 pub(crate) fn is_repeat(repeats: &mut Repeats, peek: Option<&Peek>, record: &ReadRecord<'_>) -> bool {
     peek.is_some_and(|peek| repeats.note(peek, record.offset, record.timestamp_ms))
+}
+
+/// What a round came to: one addition to each counter, not one for each record.
+#[derive(Default)]
+pub(super) struct Count {
+    records: u64,
+    bytes: u64,
+    unwanted: u64,
+}
+
+impl Count {
+    pub(super) fn report(&mut self, metrics: &Metrics) {
+        let Self { records, bytes, unwanted } = std::mem::take(self);
+        if records > 0 {
+            metrics.log.records.inc_by(records);
+            metrics.log.bytes.inc_by(bytes);
+            metrics.log.unwanted.inc_by(unwanted);
+        }
+    }
 }
 
 impl Follower {
@@ -59,8 +78,8 @@ impl Follower {
     }
 
     fn handle_record(&mut self, record: &ReadRecord<'_>) {
-        self.metrics.log.records.inc();
-        self.metrics.log.bytes.inc_by((record.room.len() + record.value.len()) as u64);
+        self.count.records += 1;
+        self.count.bytes += (record.room.len() + record.value.len()) as u64;
         // Whether one of these repeats something is not certain, and the tail answers for what it holds.
         let prelude = usize::try_from(record.partition).is_ok_and(|at| self.preludes.get(at) > Some(&record.offset));
         if let Err(reason) = belongs(record, self.partitions) {
@@ -86,7 +105,7 @@ impl Follower {
         let Some(entry) = self.tail.get(seq) else { return };
         let mut interested = self.tail.interested(entry.room).peekable();
         if interested.peek().is_none() {
-            self.metrics.log.unwanted.inc();
+            self.count.unwanted += 1;
             return;
         }
         match decode(&self.tail, entry, seq) {
@@ -105,7 +124,7 @@ impl Follower {
     /// A record that is not shown is one of two things: a repeat, or one that could not be shown anyway.
     fn count_repeat(&self, seq: Seq, room: &[u8]) {
         let value = self.tail.get(seq).map(|entry| entry.value.clone()).unwrap_or_default();
-        match chat_proto::decode(value, room) {
+        match View::read(value, room) {
             Ok(_) => self.metrics.log.repeated.inc(),
             Err(error) => self.metrics.log.poison.of(Poison::from(&error)).inc(),
         };

@@ -44,8 +44,9 @@ fn subscribe(follower: &mut Follower, worker: usize, room: &'static str) {
 /// Offsets, and where the subscription began, in the order in which a worker hears of them.
 fn heard(follower: &mut Follower, worker: usize) -> Vec<String> {
     let mut heard = Vec::new();
-    for what in follower.poll_outbox(worker).into_iter().flatten() {
+    for what in follower.poll_outbox(worker).map(std::mem::take).into_iter().flatten() {
         match what {
+            FromFollower::Message(message) => heard.push(message.id.offset.to_string()),
             FromFollower::Batch(batch) => heard.extend(batch.iter().map(|message| message.id.offset.to_string())),
             FromFollower::Subscribed { after, .. } => heard.push(format!("subscribed after {after}")),
             FromFollower::Slice { messages, end, .. } => {

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::scanned::{Allowance, Scanned, Share};
 use crate::{log::ReadRecord, message::Message};
-use chat_proto::MessageId;
+use chat_proto::{MessageId, View};
 
 /// The messages of one room, the newest if not all have room.
 pub(super) struct Room {
@@ -50,7 +50,7 @@ impl Rooms {
         };
         let value = Bytes::copy_from_slice(record.value);
         let id = MessageId { partition: record.partition, offset: record.offset, check: MessageId::check_of(&value) };
-        let Ok(content) = chat_proto::decode(value, record.room) else { return };
+        let Ok(content) = View::read(value, record.room) else { return };
         let message = Message { room: 0, seq: 0, id, timestamp_ms: record.timestamp_ms, content };
         let cost = message.cost();
         while room.messages.len() >= room.most || room.share.bytes + cost > most_bytes || !room.share.grow(cost) {

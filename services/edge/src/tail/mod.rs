@@ -13,6 +13,7 @@ use chat_proto::MessageId;
 mod firsts;
 mod partition;
 mod places;
+mod room;
 mod rooms;
 
 use firsts::Firsts;
@@ -26,6 +27,8 @@ pub type Seq = u64;
 /// A room's slot in this tail. Stays the room's as long as somebody is interested in it or an entry of it is kept.
 pub type RoomId = u32;
 
+/// No entry of a room is kept.
+const NONE_KEPT: Seq = 0;
 /// The room of a record that is kept for its place alone, since it is never shown.
 const NO_ROOM: RoomId = RoomId::MAX;
 /// Values are copied into blocks of this size; a block is freed when all its records are gone.
@@ -128,8 +131,7 @@ impl Tail {
         let front = self.front;
         let slot = &mut self.rooms[room];
         let newest = std::mem::replace(&mut slot.last, seq);
-        if newest == 0 {
-            slot.first = seq;
+        if newest == NONE_KEPT {
             // After `forget_partition` that is the number of the gap, which is kept.
             return slot.forgotten.min(front - 1);
         }
@@ -188,7 +190,7 @@ impl Tail {
 
     /// The room's name.
     pub fn name(&self, room: RoomId) -> &[u8] {
-        &self.rooms[room].name
+        self.rooms[room].name.as_slice()
     }
 
     /// Notes one more subscription of `worker` in a room.
@@ -222,6 +224,8 @@ impl Tail {
         self.partition(partition).restart(offset);
         let (front, entries) = (self.front, &self.entries);
         self.firsts.forget_where(|seq| entries.get((seq - front) as usize).is_none_or(|it| it.partition == partition));
+        // They belong to nobody's chain any more, and their rooms' slots may be given to others.
+        self.entries.iter_mut().filter(|it| it.partition == partition).for_each(|it| it.room = NO_ROOM);
         // The gap has a number of its own: what comes behind it differs from it, and who joins behind it misses nothing.
         let end = self.newest() + 1;
         let (timestamp_ms, value) = (self.newest_ms, Bytes::new());
@@ -279,11 +283,10 @@ impl Tail {
         }
         let slot = &mut self.rooms[entry.room];
         // After `forget_partition` the chain starts anew behind this entry.
-        if slot.first == seq {
-            slot.forgotten = slot.forgotten.max(seq);
-            slot.first = entry.next;
-            if entry.next == 0 {
-                slot.last = 0;
+        if slot.forgotten < seq {
+            slot.forgotten = seq;
+            if slot.last == seq {
+                slot.last = NONE_KEPT;
             }
         }
         self.rooms.free_if_unused(entry.room);

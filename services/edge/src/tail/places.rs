@@ -1,6 +1,6 @@
 //! From tokens, moments and counts to places in the tail.
 
-use chat_proto::MessageId;
+use chat_proto::{MessageId, View};
 
 use super::{After, Entry, Partition, Place, RoomId, Seq, Tail, index};
 use crate::log::ReadRecord;
@@ -85,7 +85,7 @@ impl Tail {
         let mut behind = self.newest();
         while found < count {
             let Some(entry) = self.get(at).filter(|_| at > floor) else { break };
-            if chat_proto::decode(entry.value.clone(), self.name(room)).is_ok() {
+            if View::read(entry.value.clone(), self.name(room)).is_ok() {
                 (behind, found) = (at - 1, found + 1);
             }
             at = entry.previous;

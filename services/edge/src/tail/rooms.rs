@@ -2,23 +2,10 @@
 
 use std::hash::BuildHasher;
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::{RoomId, Seq};
-
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    pub(super) name: Bytes,
-    pub(super) first: Seq,
-    pub(super) last: Seq,
-    /// The newest entry of this room that has been forgotten.
-    pub(super) forgotten: Seq,
-    /// How many subscriptions each worker holds.
-    interest: Vec<u32>,
-    pub(super) wanted: u32,
-}
+use super::{NONE_KEPT, RoomId, Seq, room::Room};
 
 /// All rooms with a subscription or a kept entry.
 #[derive(Default)]
@@ -27,6 +14,7 @@ pub(super) struct Rooms {
     free: Vec<RoomId>,
     names: HashTable<RoomId>,
     hasher: RandomState,
+    wanted: usize,
 }
 
 impl Rooms {
@@ -34,42 +22,40 @@ impl Rooms {
     pub(super) fn join(&mut self, name: &[u8], worker: usize) -> RoomId {
         let room = self.find_or_add(name);
         let slot = &mut self.rooms[room as usize];
-        if slot.interest.len() <= worker {
-            slot.interest.resize(worker + 1, 0);
-        }
-        slot.interest[worker] += 1;
-        slot.wanted += 1;
+        self.wanted += usize::from(!slot.is_wanted());
+        slot.join(worker);
         room
     }
 
     /// Takes one subscription of `worker` back.
     pub(super) fn leave(&mut self, room: RoomId, worker: usize) {
-        let Some(slot) = self.rooms.get_mut(room as usize) else { return };
-        let Some(count) = slot.interest.get_mut(worker).filter(|count| **count > 0) else { return };
-        *count -= 1;
-        slot.wanted -= 1;
+        let Some(slot) = self.rooms.get_mut(room as usize).filter(|slot| slot.is_wanted()) else { return };
+        slot.leave(worker);
+        self.wanted -= usize::from(!slot.is_wanted());
         self.free_if_unused(room);
     }
 
     /// The workers that hold a subscription in a room.
     pub(super) fn interested(&self, room: RoomId) -> impl Iterator<Item = usize> + '_ {
-        let slot = &self.rooms[room as usize];
-        let counts: &[u32] = if slot.wanted == 0 { &[] } else { &slot.interest };
-        counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(worker, _)| worker)
+        self.rooms[room as usize].interested()
     }
 
     /// The room's slot, if the tail knows the room.
     pub(super) fn find(&self, name: &[u8]) -> Option<RoomId> {
-        let hash = self.hasher.hash_one(name);
-        self.names.find(hash, |&id| self.rooms[id as usize].name == name).copied()
+        self.find_hashed(name, self.hasher.hash_one(name))
+    }
+
+    fn find_hashed(&self, name: &[u8], hash: u64) -> Option<RoomId> {
+        self.names.find(hash, |&id| self.rooms[id as usize].is_called(name, hash)).copied()
     }
 
     /// The room's slot, a new one if need be.
     pub(super) fn find_or_add(&mut self, name: &[u8]) -> RoomId {
-        if let Some(id) = self.find(name) {
+        let hash = self.hasher.hash_one(name);
+        if let Some(id) = self.find_hashed(name, hash) {
             return id;
         }
-        let room = Room { name: Bytes::copy_from_slice(name), ..Room::default() };
+        let room = Room::new(name, hash);
         let id = match self.free.pop() {
             Some(id) => {
                 self.rooms[id as usize] = room;
@@ -80,36 +66,35 @@ impl Rooms {
                 (self.rooms.len() - 1) as RoomId
             }
         };
-        let (rooms, hasher) = (&self.rooms, &self.hasher);
-        self.names.insert_unique(hasher.hash_one(name), id, |&id| hasher.hash_one(&*rooms[id as usize].name));
+        let rooms = &self.rooms;
+        self.names.insert_unique(hash, id, |&id| rooms[id as usize].hash);
         id
     }
 
     /// Gives a slot back that nobody wants and no entry needs.
     pub(super) fn free_if_unused(&mut self, room: RoomId) {
         let slot = &self.rooms[room as usize];
-        if slot.wanted > 0 || slot.last != 0 {
+        if slot.is_wanted() || slot.last != NONE_KEPT || slot.is_free() {
             return;
         }
-        let (rooms, hash) = (&self.rooms, self.hasher.hash_one(&*slot.name));
-        if let Ok(found) = self.names.find_entry(hash, |&id| id == room && !rooms[id as usize].name.is_empty()) {
+        if let Ok(found) = self.names.find_entry(slot.hash, |&id| id == room) {
             found.remove();
-            self.rooms[room as usize] = Room::default();
-            self.free.push(room);
         }
+        self.rooms[room as usize] = Room::free();
+        self.free.push(room);
     }
 
     /// Cuts the chains of these rooms at `end`: whoever reads on in them finds a gap. Those that somebody wants.
     pub(super) fn forget(&mut self, end: Seq, which: impl Fn(&[u8]) -> bool) -> Vec<RoomId> {
-        let mut affected = Vec::new();
+        let (mut affected, mut unused) = (Vec::new(), Vec::new());
         for (id, slot) in self.rooms.iter_mut().enumerate() {
-            if !slot.name.is_empty() && which(&slot.name) {
-                (slot.first, slot.last, slot.forgotten) = (0, 0, end);
-                if slot.wanted > 0 {
-                    affected.push(id as RoomId);
-                }
+            if !slot.is_free() && which(slot.name.as_slice()) {
+                (slot.last, slot.forgotten) = (NONE_KEPT, end);
+                let list = if slot.is_wanted() { &mut affected } else { &mut unused };
+                list.push(id as RoomId);
             }
         }
+        unused.into_iter().for_each(|room| self.free_if_unused(room));
         affected
     }
 
@@ -125,7 +110,7 @@ impl Rooms {
 
     /// How many rooms have a subscription on this edge.
     pub(super) fn wanted_rooms(&self) -> usize {
-        self.rooms.iter().filter(|room| room.wanted > 0).count()
+        self.wanted
     }
 }
 

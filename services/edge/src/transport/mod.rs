@@ -7,9 +7,12 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
+use crate::spare::Spare;
+
+mod boundary;
 mod websocket;
 
-pub use websocket::{WebSocket, message_frame};
+pub use websocket::{Engine, WebSocket, message_frame};
 
 /// What came in.
 #[derive(Debug)]
@@ -36,16 +39,24 @@ pub enum Fault {
 /// What every transport offers.
 pub trait Transport {
     /// Feeds octets read from the socket; calls `sink` for everything they complete, in order, until it says `Break`.
+    /// What reading takes beside the octets is borrowed from `engines` for as long as a message is incomplete.
     /// Answers that the transport itself owes (a pong, a close) are appended to `replies`.
     fn handle_input(
         &mut self,
         octets: &[u8],
+        engines: &mut Spare<Engine>,
         replies: &mut Vec<Bytes>,
         sink: &mut dyn FnMut(Input) -> ControlFlow<()>,
     ) -> Result<(), Fault>;
 
-    /// Wraps one whole STOMP frame, or one beat.
-    fn frame(&self, stomp: &[u8]) -> Bytes;
+    /// Whether these octets, read from the socket, are one LF of the STOMP stream and nothing else.
+    fn is_beat(&self, octets: &[u8]) -> bool;
+
+    /// Wraps one whole STOMP frame.
+    fn frame(&self, stomp: Vec<u8>) -> Bytes;
+
+    /// One beat, wrapped.
+    fn beat(&self) -> Bytes;
 
     /// What ends the stream in the transport's own terms.
     fn close(&mut self, code: u16, reason: &str) -> Bytes;

@@ -21,6 +21,7 @@ use crate::{
     hub::Hub,
     log::Ticket,
     metrics::Metrics,
+    spare::Spares,
     timer::{Tick, Wheel},
     upgrade::ConnectionGuard,
 };
@@ -54,8 +55,13 @@ pub struct Core<S, O> {
     generation: u32,
     /// Connections that something happened to in this turn.
     pub(super) touched: Vec<usize>,
+    /// Those of them that are still to get their write.
+    pub(super) settling: Vec<usize>,
     /// Connections whose sockets may hold octets.
     pub(super) ready: Vec<usize>,
+    reading: Vec<usize>,
+    due: Vec<(usize, Tick)>,
+    pub(super) spares: Spares,
     buffer: Vec<u8>,
     pub(super) drain: Option<Drain>,
     /// The drain has begun: who still comes was let in a moment before.
@@ -82,7 +88,11 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
             now: Duration::ZERO,
             generation: 0,
             touched: Vec::new(),
+            settling: Vec::new(),
             ready: Vec::new(),
+            reading: Vec::new(),
+            due: Vec::new(),
+            spares: Spares::default(),
             buffer: vec![0; READ_BYTES],
             drain: None,
             draining: false,
@@ -147,19 +157,25 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     /// A slot's socket can be read from, written to, or its client has shut its side down.
     pub fn handle_readiness(&mut self, slot: usize, readable: bool, writable: bool, read_closed: bool) {
         let Some(it) = self.slots.get_mut(slot) else { return };
-        if writable {
-            it.connection.outbound.writable();
-        }
         if readable || read_closed {
             it.hung_up |= read_closed;
-            it.connection.readable = true;
+            // Read in this turn: waiting for the next one would cost another look at the poll for each frame that comes.
+            if !std::mem::replace(&mut it.connection.readable, true) {
+                self.ready.push(slot);
+            }
         }
-        self.touch(slot);
+        if writable {
+            it.connection.outbound.writable();
+            // Every event says that an idle socket can be written to; nothing follows from that.
+            if !it.connection.outbound.is_empty() {
+                self.touch(slot);
+            }
+        }
     }
 
     /// Sockets of connections that ended since the last call; to be dropped.
-    pub fn take_closed(&mut self) -> Vec<S> {
-        std::mem::take(&mut self.closed)
+    pub fn take_closed(&mut self) -> impl Iterator<Item = S> {
+        self.closed.drain(..)
     }
 
     /// Octets that wait for each client.
@@ -169,9 +185,10 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
 
     /// One read for each connection that has octets and may be read; who has more gets its next turn after the others.
     fn read_ready(&mut self) {
-        for slot in std::mem::take(&mut self.ready) {
-            self.read(slot);
-        }
+        std::mem::swap(&mut self.ready, &mut self.reading);
+        let mut reading = std::mem::take(&mut self.reading);
+        reading.drain(..).for_each(|slot| self.read(slot));
+        self.reading = reading;
     }
 
     pub(super) fn read(&mut self, slot: usize) {
@@ -186,6 +203,10 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
             Ok(count) => {
                 // A short read has emptied the socket, unless the end of the stream is still to be read.
                 it.connection.readable = count == buffer.len() || it.hung_up;
+                if !it.connection.readable && it.connection.handle_beat(&buffer[..count], &self.metrics, self.now) {
+                    self.buffer = buffer;
+                    return;
+                }
                 self.with(slot, |it, cx| it.handle_octets(&buffer[..count], cx));
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => it.connection.readable = false,
@@ -197,21 +218,23 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     }
 
     fn sweep(&mut self) {
-        let Self { hub, slots, touched, settings, metrics, .. } = self;
+        let Self { hub, slots, touched, settings, metrics, spares, .. } = self;
         let mut count = Count::default();
         hub.sweep(&mut |member, message, frames| {
-            count.add(offer(slots, touched, settings.outbound_bytes, member, message, frames));
+            let (cap, queues) = (settings.outbound_bytes, &mut spares.queues);
+            count.add(offer(slots, touched, cap, member, message, frames, queues));
         });
         count.report(metrics);
     }
 
     fn see_to_timers(&mut self) {
-        let mut due: Vec<(usize, Tick)> = Vec::new();
+        let mut due = std::mem::take(&mut self.due);
         self.wheel.advance(self.now, &mut due);
-        for (slot, tick) in due {
+        for (slot, tick) in due.drain(..) {
             let Some(it) = self.slots.get_mut(slot).filter(|it| it.connection.armed == tick) else { continue };
             it.connection.armed = 0;
             self.with(slot, Connection::handle_timeout);
         }
+        self.due = due;
     }
 }

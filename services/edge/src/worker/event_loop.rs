@@ -8,8 +8,15 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-use super::{Control, Core, Mailboxes, Outlets};
-use crate::{context::Settings, log::Log, metrics::Metrics, readiness::Heartbeat, upgrade::Socket};
+use super::{Authenticated, Control, Core, Mailboxes, Outlets};
+use crate::{
+    context::Settings,
+    log::{Log, Outcome, Ticket},
+    message::FromFollower,
+    metrics::Metrics,
+    readiness::Heartbeat,
+    upgrade::Socket,
+};
 
 /// The token of the mailboxes' bell.
 pub const BELL: Token = Token(usize::MAX);
@@ -19,7 +26,18 @@ pub struct Worker<L> {
     core: Core<TcpStream, Outlets<L>>,
     poll: Poll,
     mail: Arc<Mailboxes>,
+    taken: Taken,
     origin: Instant,
+}
+
+/// What was in the mailboxes; empty between two turns, but not made anew for each.
+#[derive(Default)]
+struct Taken {
+    control: Vec<Control>,
+    sockets: Vec<Socket>,
+    authenticated: Vec<Authenticated>,
+    reports: Vec<(Ticket, Outcome)>,
+    told: Vec<FromFollower>,
 }
 
 impl<L: Log> Worker<L> {
@@ -32,7 +50,7 @@ impl<L: Log> Worker<L> {
         metrics: Arc<Metrics>,
     ) -> Self {
         let core = Core::new(outlets.worker, outlets, settings, metrics);
-        Self { core, poll, mail, origin: Instant::now() }
+        Self { core, poll, mail, taken: Taken::default(), origin: Instant::now() }
     }
 
     /// Runs until the process ends.
@@ -66,43 +84,39 @@ impl<L: Log> Worker<L> {
 
     /// Takes every mailbox once, in the order that matters: room first, then what needs it.
     fn take_mail(&mut self) {
-        let mail = self.mail.clone();
-        let mut control = Vec::new();
-        mail.control.take(&mut control);
-        control.into_iter().for_each(|what| self.handle_control(what));
-        let mut sockets = Vec::new();
-        mail.sockets.take(&mut sockets);
-        sockets.into_iter().for_each(|socket| self.open(socket));
-        let mut authenticated = Vec::new();
-        mail.authenticated.take(&mut authenticated);
-        authenticated.into_iter().for_each(|answer| self.core.handle_authenticated(answer));
-        let mut reports = Vec::new();
-        mail.reports.take(&mut reports);
-        reports.into_iter().for_each(|(ticket, outcome)| self.core.handle_outcome(ticket, outcome));
-        let mut told = Vec::new();
-        mail.follower.take(&mut told);
-        told.into_iter().for_each(|what| self.core.handle_follower(what));
+        let Self { core, poll, mail, taken, .. } = self;
+        let Taken { control, sockets, authenticated, reports, told } = taken;
+        mail.control.take(control);
+        control.drain(..).for_each(|what| handle_control(core, what));
+        mail.sockets.take(sockets);
+        sockets.drain(..).for_each(|socket| open(core, poll, socket));
+        mail.authenticated.take(authenticated);
+        authenticated.drain(..).for_each(|answer| core.handle_authenticated(answer));
+        mail.reports.take(reports);
+        reports.drain(..).for_each(|(ticket, outcome)| core.handle_outcome(ticket, outcome));
+        mail.follower.take(told);
+        told.drain(..).for_each(|what| core.handle_follower(what));
     }
+}
 
-    fn handle_control(&mut self, what: Control) {
-        match what {
-            Control::Drain { rate } => {
-                let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-                self.core.drain(rate, seed as u64);
-            }
-            Control::CloseAll => self.core.close_all(),
+fn handle_control<L: Log>(core: &mut Core<TcpStream, Outlets<L>>, what: Control) {
+    match what {
+        Control::Drain { rate } => {
+            let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+            core.drain(rate, seed as u64);
         }
+        Control::CloseAll => core.close_all(),
     }
+}
 
-    fn open(&mut self, socket: Socket) {
-        let mut stream = TcpStream::from_std(socket.stream);
-        let token = Token(self.core.next_slot());
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        match self.poll.registry().register(&mut stream, token, interest) {
-            Ok(()) => self.core.open(stream, socket.credentials, socket.guard, &socket.read_ahead),
-            Err(error) => {
-                tracing::warn!(event = "register_failed", %error, "a connection could not be watched and is closed");
-            }
+fn open<L: Log>(core: &mut Core<TcpStream, Outlets<L>>, poll: &Poll, socket: Socket) {
+    let mut stream = TcpStream::from_std(socket.stream);
+    let token = Token(core.next_slot());
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    match poll.registry().register(&mut stream, token, interest) {
+        Ok(()) => core.open(stream, socket.credentials, socket.guard, &socket.read_ahead),
+        Err(error) => {
+            tracing::warn!(event = "register_failed", %error, "a connection could not be watched and is closed");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a worker does with what the rest of the edge tells it.
 
+use std::sync::Arc;
+
 use super::{
     Authenticated,
     core::Core,
@@ -11,7 +13,7 @@ use crate::{
     connection::Connection,
     context::Shell,
     log::{Outcome, Ticket},
-    message::{FromFollower, ToFollower},
+    message::{FromFollower, Message, ToFollower},
 };
 
 impl<S: ClientSocket, O: Shell> Core<S, O> {
@@ -41,16 +43,8 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     /// Messages and answers of the follower; they must be handed over in its order.
     pub fn handle_follower(&mut self, what: FromFollower) {
         match what {
-            FromFollower::Batch(messages) => {
-                let Self { hub, slots, touched, settings, metrics, .. } = self;
-                let mut count = Count::default();
-                for message in messages {
-                    hub.deliver(message, &mut |member, message, frames| {
-                        count.add(offer(slots, touched, settings.outbound_bytes, member, message, frames));
-                    });
-                }
-                count.report(metrics);
-            }
+            FromFollower::Batch(messages) => self.deliver(messages),
+            FromFollower::Message(message) => self.deliver([message]),
             FromFollower::Subscribed { who, room, after, position, resumed } => {
                 if self.is_tenant(who.connection, who.generation) {
                     self.with(who.connection, |it, cx| it.handle_subscribed(who, (room, after), position, resumed, cx));
@@ -84,6 +78,17 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
                 });
             }
         }
+    }
+
+    fn deliver(&mut self, messages: impl IntoIterator<Item = Arc<Message>>) {
+        let Self { hub, slots, touched, settings, metrics, spares, .. } = self;
+        let (mut count, cap) = (Count::default(), settings.outbound_bytes);
+        for message in messages {
+            hub.deliver(message, &mut |member, message, frames| {
+                count.add(offer(slots, touched, cap, member, message, frames, &mut spares.queues));
+            });
+        }
+        count.report(metrics);
     }
 
     /// Begins to close all connections, `rate` a second, in an order that `seed` decides.

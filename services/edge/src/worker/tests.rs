@@ -59,11 +59,14 @@ impl ClientSocket for Socket {
 #[derive(Default)]
 struct Outside {
     published: Rc<RefCell<Vec<Ticket>>>,
+    bodies: Rc<RefCell<Vec<String>>>,
     away: bool,
 }
 
 impl Shell for Outside {
-    fn publish(&mut self, _: NewRecord, ticket: Ticket) -> Result<(), Reason> {
+    fn publish(&mut self, record: NewRecord, ticket: Ticket) -> Result<(), Reason> {
+        let content = chat_proto::decode(record.value, &record.room).unwrap();
+        self.bodies.borrow_mut().push(String::from_utf8_lossy(&content.body).into_owned());
         self.published.borrow_mut().push(ticket);
         Ok(())
     }
@@ -191,4 +194,43 @@ fn p5_d02_disconnect_is_not_receipted_before_the_sends_whose_time_is_up() {
     let answers = answers(&output);
     assert!(answers.iter().position(|it| it == "-2") < answers.iter().position(|it| it == "+3"), "{answers:?}");
     assert_eq!(answers.len(), 3);
+}
+
+#[test]
+fn row_7_b05_a_beat_keeps_its_client_and_an_lf_inside_a_frame_is_none() {
+    let message = |text: &str| {
+        let mut message = vec![0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+        message.extend(text.as_bytes());
+        message
+    };
+    let outside = Outside::default();
+    let (bodies, published) = (outside.bodies.clone(), outside.published.clone());
+    let (mut core, output) = worker(outside, "CONNECT\naccept-version:1.2\nhost:a\nheart-beat:1000,0\n\n\0");
+    assert!(output.borrow().windows(9).any(|nine| nine == b"CONNECTED"));
+    let mut at = 2;
+    let mut say = |core: &mut Core<Socket, Outside>, text: &str| {
+        core.begin_turn(AT(at));
+        core.slots[0].socket.input = message(text);
+        core.handle_readiness(0, true, true, false);
+        core.finish_turn();
+        for (offset, ticket) in (0..).zip(published.borrow_mut().drain(..)) {
+            core.handle_outcome(ticket, Outcome::Stored { partition: 0, offset, timestamp_ms: 0 });
+        }
+        at += 60;
+    };
+    // Each of them is more than half of the silence that is endured.
+    for _ in 0..5 {
+        say(&mut core, "\n");
+        assert_eq!(core.slots.len(), 1);
+    }
+    for part in ["SEND\ndestination:/topic/a\n\n1", "\n", "2\0", "\n"] {
+        say(&mut core, part);
+    }
+    assert_eq!(*bodies.borrow(), ["1\n2"]);
+    let told = |wanted: &[u8]| output.borrow().windows(wanted.len()).any(|octets| octets == wanted);
+    assert!(!told(b"ERROR"));
+    // 120 s after the last beat.
+    core.begin_turn(AT(at + 60));
+    core.finish_turn();
+    assert!(told(b"ERROR") && told(b"heart-beat"), "a silent client is cut");
 }

@@ -12,7 +12,8 @@ use crate::{
     log::Ticket,
     message::Message,
     metrics::Metrics,
-    outbound::Written,
+    outbound::{Queue, Written},
+    spare::Spare,
 };
 
 impl<S: ClientSocket, O: Shell> Core<S, O> {
@@ -31,6 +32,7 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
             settings: &self.settings,
             hub: &mut self.hub,
             shell: &mut self.outlets,
+            spares: &mut self.spares,
             metrics: &self.metrics,
         };
         act(&mut it.connection, &mut cx);
@@ -64,9 +66,12 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     /// Gives every touched connection its write and its timer, and drops the dead.
     pub(super) fn settle_touched(&mut self) {
         let mut written = Written::default();
-        for slot in std::mem::take(&mut self.touched) {
-            self.settle(slot, &mut written);
+        // Swapped, so that what is touched meanwhile has its next turn, and neither list is ever made anew.
+        std::mem::swap(&mut self.touched, &mut self.settling);
+        for at in 0..self.settling.len() {
+            self.settle(self.settling[at], &mut written);
         }
+        self.settling.clear();
         self.metrics.delivery.writes.inc_by(written.writes);
         self.metrics.stomp.sent_bytes.inc_by(written.bytes);
         self.metrics.delivery.queued_bytes.inc_by(std::mem::take(&mut self.queued_bytes));
@@ -75,7 +80,7 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     fn settle(&mut self, slot: usize, written: &mut Written) {
         let Some(it) = self.slots.get_mut(slot) else { return };
         it.connection.touched = false;
-        match it.connection.outbound.flush(&mut it.socket, self.now) {
+        match it.connection.outbound.flush(&mut it.socket, self.now, &mut self.spares.queues) {
             Ok(more) => *written += more,
             Err(_) => self.act_on(slot, Connection::cannot_write),
         }
@@ -148,10 +153,11 @@ pub(super) fn offer<S>(
     member: Member,
     message: &Message,
     frames: &mut Frames,
+    queues: &mut Spare<Queue>,
 ) -> Offered {
     let slot = member.connection as usize;
     let Some(it) = slots.get_mut(slot) else { return Offered::No };
-    let offered = it.connection.offer(member, message, frames, cap);
+    let offered = it.connection.offer(member, message, frames, queues, cap);
     if !it.connection.touched {
         it.connection.touched = true;
         touched.push(slot);

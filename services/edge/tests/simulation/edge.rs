@@ -190,7 +190,7 @@ impl Edge {
             }
         }
         for (index, worker) in self.workers.iter_mut().enumerate() {
-            worker.told.extend(self.follower.poll_outbox(index).into_iter().flatten());
+            self.follower.poll_outbox(index).into_iter().for_each(|told| worker.told.append(told));
         }
     }
 

@@ -163,11 +163,6 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Members whose connection is open.
-    pub(crate) fn alive(&self) -> usize {
-        self.members.iter().filter(|member| member.is_open()).count()
-    }
-
     /// From now on this member is not read, or read again. A probe cannot be stalled: `false`.
     pub(crate) fn stall(&mut self, member: usize, stalled: bool) -> bool {
         self.members.get_mut(member).is_some_and(|member| member.stall(stalled))

@@ -38,7 +38,7 @@ pub(crate) struct Kafka {
     topics: AtomicU32,
     /// In front of the topics' names.
     run: u32,
-    own: Option<Own>,
+    _own: Option<Own>,
 }
 
 /// Ended when dropped.
@@ -61,7 +61,7 @@ impl Kafka {
         let run = getrandom::u32().map_err(|error| format!("no entropy: {error}"))?;
         match &stage.settings.kafka {
             Some(brokers) => {
-                Ok(Kafka { brokers: brokers.clone(), meters: Vec::new(), topics: AtomicU32::new(0), run, own: None })
+                Ok(Kafka { brokers: brokers.clone(), meters: Vec::new(), topics: AtomicU32::new(0), run, _own: None })
             }
             None => stage.at(Place::Generator, || Kafka::start(stage, nodes, run)),
         }
@@ -86,7 +86,7 @@ impl Kafka {
             text.trim().parse().map(Meter::new).map_err(|_| format!("{}: no pid", file.display()))
         };
         let meters = (1..=nodes).map(pid).collect::<Result<_, _>>()?;
-        Ok(Kafka { brokers, meters, topics: AtomicU32::new(0), run, own: Some(own) })
+        Ok(Kafka { brokers, meters, topics: AtomicU32::new(0), run, _own: Some(own) })
     }
 
     /// Puts a load on it until what it does has been compiled.

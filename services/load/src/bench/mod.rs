@@ -8,7 +8,9 @@
 //! | `stage.rs`, `server.rs`, `place.rs` | servers under test, and the cores they run on |
 //! | `baseline/` | the raw loop; tungstenite as most use it, and at its best |
 //! | `crowd.rs` | the clients |
+//! | `sessions.rs` | clients that take one step at a time |
 //! | `meter.rs` | CPU and memory of a process |
+//! | `heap.rs` | calls of malloc of a server |
 //! | `contest.rs` | servers under the same load in turn |
 //! | `promises.rs` | a chat beside the load, judged as always |
 //! | `outside.rs` | the load on a server that runs already |
@@ -16,15 +18,13 @@
 //! | `fit.rs` | a law through measured points |
 //! | `scenario/` | which load gives which row |
 
-// Scenarios that are still to come use the rest.
-#![allow(dead_code)]
-
 pub mod baseline;
 mod contest;
 mod crowd;
 mod fit;
 mod fleet;
 mod foreign;
+mod heap;
 mod kafka;
 mod meter;
 mod outside;
@@ -33,6 +33,7 @@ mod promises;
 mod row;
 mod scenario;
 mod server;
+mod sessions;
 pub mod settings;
 mod stage;
 mod targets;
@@ -73,6 +74,10 @@ fn measure(settings: &BenchSettings) -> Result<Outcome, String> {
             Err(why) if stage.stop.asked() => return finish(settings, &rows, Some(why)),
             Err(why) => return finish(settings, &rows, Some(format!("{}: {why}", scenario.name))),
         }
+    }
+    if words == ["all"] {
+        let measured = |number| scenario::ALL.iter().any(|scenario| scenario.rows.contains(&number));
+        rows.extend(targets::ALL.iter().filter(|goal| !measured(goal.number)).map(|goal| Row::outside(goal)));
     }
     finish(settings, &rows, None)
 }

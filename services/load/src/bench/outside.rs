@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{
     crowd::{Crowd, Load, Plan, Tally},
     meter::{Meter, Reading},
-    place::{Cores, Place},
+    place::{Ahead, Cores, Place},
     row::{Spread, short},
     settings::BenchSettings,
 };
@@ -71,6 +71,7 @@ pub(super) fn run(settings: &BenchSettings, target: &Target) -> Result<Outcome, 
     let stop = Stop::on_signals().map_err(|error| format!("signals cannot be handled: {error}"))?;
     let cores = Cores::of_this_thread().map_err(|error| format!("the cores: {error}"))?;
     cores.pin(Place::Generator).map_err(|error| format!("the generator cannot be pinned: {error}"))?;
+    let _ahead = Ahead::of_others();
     let plan = Plan {
         dialect: settings.dialect.clone(),
         body: settings.body as usize,

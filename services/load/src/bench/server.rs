@@ -116,11 +116,6 @@ impl Server {
         self.process.0.id()
     }
 
-    /// Whether it has not ended.
-    pub(crate) fn runs(&mut self) -> bool {
-        matches!(self.process.0.try_wait(), Ok(None))
-    }
-
     /// An edge's metrics.
     ///
     /// # Errors

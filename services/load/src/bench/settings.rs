@@ -10,7 +10,7 @@ use crate::{dialect::Dialect, target::Target};
 pub const HELP: &str = "\
 Each scenario starts the edge and a baseline of this program (a raw send loop, tungstenite as most people use it, \
 tungstenite at its best), puts the same crowd on both in turn, and prints the median ratio of the rounds: absolute times \
-are worth little on a shared machine. The server under test is pinned to one core, the generator and a broker to another. \
+are worth little on a shared machine. The server under test is pinned to one core, the generator and a broker to another; where it may (root), the run goes before other processes. \
 SENDs follow a timetable that nothing delays. Every member's messages are counted, some members check each one: a row whose \
 messages were lost, repeated or out of order is void.
 
@@ -114,6 +114,8 @@ pub enum BaselineKind {
     Natural,
     /// tokio-tungstenite at its best: small buffers, all that is pending fed, then one flush
     Best,
+    /// Heart-beats alone: one read and one write for each, without WebSocket and STOMP
+    Beats,
 }
 
 impl BaselineKind {
@@ -124,6 +126,7 @@ impl BaselineKind {
             BaselineKind::Coalesced => "coalesced",
             BaselineKind::Natural => "natural",
             BaselineKind::Best => "best",
+            BaselineKind::Beats => "beats",
         }
     }
 }

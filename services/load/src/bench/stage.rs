@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     kafka::Kafka,
-    place::{Cores, Place},
+    place::{Ahead, Cores, Place},
     row::Row,
     server::Server,
     settings::{BaselineKind, BenchSettings},
@@ -33,6 +33,7 @@ pub(crate) struct Stage {
     /// Ctrl-C.
     pub(crate) stop: Stop,
     dir: PathBuf,
+    _ahead: Ahead,
     edge: OnceLock<PathBuf>,
     kafka: OnceLock<Kafka>,
 }
@@ -65,7 +66,16 @@ impl Stage {
         if cores.count() < 2 {
             complain("one core only: server and generator share it, so ratios lie closer to 1 than they are");
         }
-        Ok(Stage { settings, quick, cores, stop, dir, edge: OnceLock::new(), kafka: OnceLock::new() })
+        Ok(Stage {
+            settings,
+            quick,
+            cores,
+            stop,
+            dir,
+            _ahead: Ahead::of_others(),
+            edge: OnceLock::new(),
+            kafka: OnceLock::new(),
+        })
     }
 
     /// The Kafka of this run, warm: the settings' own, or one broker that is started at the first call.
@@ -140,7 +150,7 @@ impl Stage {
         self.cores.at(place, what).map_err(|error| format!("pinning: {error}"))?
     }
 
-    fn edge_program(&self) -> Result<&Path, String> {
+    pub(crate) fn edge_program(&self) -> Result<&Path, String> {
         if let Some(path) = self.edge.get() {
             return Ok(path);
         }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::Bytes;
-use chat_proto::{MessageId, Outgoing, encode, partition_of};
+use chat_proto::{MessageId, Outgoing, View, encode, partition_of};
 use stomp_proto::SubscriptionHandle;
 
 use super::{records::belongs, *};
@@ -127,7 +127,7 @@ impl Edge {
             meanwhile.take().into_iter().for_each(|happens| happens(self));
             self.follower.handle_command(ToFollower::Looked(answer), now);
         }
-        let told = self.follower.poll_outbox(0).unwrap_or_default();
+        let told = self.follower.poll_outbox(0).map(std::mem::take).unwrap_or_default();
         let subscribed = told.into_iter().find_map(|what| match what {
             FromFollower::Subscribed { room, after, resumed, .. } => Some((room, after, resumed)),
             _ => None,
@@ -142,7 +142,7 @@ impl Edge {
         let (mut at, mut end) = (replay.behind.min(after), false);
         while !end {
             self.follower.handle_command(ToFollower::Read { who, room, after: at }, now);
-            for what in self.follower.poll_outbox(0).unwrap_or_default() {
+            for what in self.follower.poll_outbox(0).map(std::mem::take).unwrap_or_default() {
                 let FromFollower::Slice { messages, end: last, through, .. } = what else { panic!("{what:?}") };
                 seen.extend(messages.iter().map(|message| Seen::of(message)));
                 (at, end) = (through, last);
@@ -165,7 +165,7 @@ struct Seen {
 impl Seen {
     fn of(message: &Message) -> Self {
         let content = &message.content;
-        let (body, key) = (content.body.clone(), content.idempotency_key.clone());
+        let (body, key) = (Bytes::copy_from_slice(content.body()), content.idempotency_key().to_owned());
         Self { id: message.id, timestamp_ms: message.timestamp_ms, body, key }
     }
 }
@@ -184,7 +184,7 @@ fn whole(log: &MemoryLog, partition: i32) -> (Vec<Placed>, Vec<(Vec<u8>, Seen)>)
         }
         let peek = chat_proto::peek(record.value);
         let repeat = records::is_repeat(&mut repeats, peek.as_ref(), &record);
-        if let (false, Ok(content)) = (repeat, chat_proto::decode(Bytes::copy_from_slice(record.value), record.room)) {
+        if let (false, Ok(content)) = (repeat, View::read(Bytes::copy_from_slice(record.value), record.room)) {
             let message = Message { room: 0, seq: 0, id, timestamp_ms: record.timestamp_ms, content };
             shown.push((record.room.to_vec(), Seen::of(&message)));
         }

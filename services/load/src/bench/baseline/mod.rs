@@ -7,8 +7,10 @@
 //! | `raw.rs` | a loop that sends one finished frame to each connection; or all pending frames in one write |
 //! | `natural.rs` | tokio-tungstenite as most people use it |
 //! | `best.rs` | tokio-tungstenite at its best |
+//! | `beats.rs` | no STOMP at all: one read and one write per heart-beat |
 //! | `frames.rs`, `stomp.rs` | as much of WebSocket and STOMP as that takes |
 
+mod beats;
 mod best;
 mod frames;
 mod natural;
@@ -42,6 +44,7 @@ fn serve(settings: &BaselineSettings) -> io::Result<()> {
     match settings.kind {
         BaselineKind::Raw => raw::serve(listener, raw::Writing::Each),
         BaselineKind::Coalesced => raw::serve(listener, raw::Writing::Together),
+        BaselineKind::Beats => beats::serve(listener),
         BaselineKind::Natural => {
             on_one_thread(async { natural::serve(tokio::net::TcpListener::from_std(listener)?).await })
         }

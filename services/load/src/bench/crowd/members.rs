@@ -56,10 +56,6 @@ impl Member {
         &mut self.socket
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.open
-    }
-
     pub(super) fn stall(&mut self, stalled: bool) -> bool {
         if !self.probe {
             self.stalled = stalled;

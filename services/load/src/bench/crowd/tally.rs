@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::latency::{Figures, Latency};
+use crate::latency::Latency;
 
 /// The result of driving a crowd once.
 pub(crate) struct Tally {
@@ -69,11 +69,6 @@ impl Tally {
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
         words.extend(self.error.clone());
         (!words.is_empty()).then(|| words.join(", "))
-    }
-
-    /// From due to read; `None` without probes.
-    pub(crate) fn delivery(&self) -> Option<Figures> {
-        Figures::of(&self.latency.delivery)
     }
 
     /// The generator's own lateness, 99 of 100, in milliseconds.

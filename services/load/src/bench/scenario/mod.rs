@@ -1,18 +1,24 @@
 //! The scenarios: which rows each one measures, and how it is run.
 
+mod accepted;
+mod allocations;
 mod broker;
 mod cluster;
 mod connections;
 mod fanout;
 mod fanout_kafka;
 mod growth;
+mod idle;
 mod last;
 mod latency;
 mod law;
+mod memory;
 mod neighbours;
 mod order;
 mod pending;
 mod small_rooms;
+mod stalled;
+mod storm;
 mod unwanted;
 
 use super::{
@@ -47,6 +53,12 @@ pub(crate) static ALL: &[Scenario] = &[
     connections::CONNECTIONS,
     order::ORDER,
     neighbours::NEIGHBOURS,
+    memory::MEMORY,
+    idle::IDLE,
+    accepted::ACCEPTED,
+    stalled::STALLED_CLIENTS,
+    storm::STORM,
+    allocations::COUNTED,
     unwanted::UNWANTED,
     fanout_kafka::FANOUT_KAFKA,
     latency::LATENCY,
@@ -71,6 +83,14 @@ pub(crate) fn wanted(words: &[String]) -> Result<Vec<&'static Scenario>, String>
         return Err(format!("{word} {judged}; `klatsch-load bench list` names them"));
     }
     Ok(ALL.iter().filter(|scenario| words.iter().any(|word| asks(word, scenario))).collect())
+}
+
+/// Whether a long measurement may go on.
+///
+/// # Errors
+/// Ctrl-C.
+fn check(stage: &Stage) -> Result<(), String> {
+    if stage.stop.asked() { Err("ended before it was done".to_owned()) } else { Ok(()) }
 }
 
 /// Deliveries in a second of one core, the edge's over the other's.

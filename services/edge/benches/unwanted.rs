@@ -1,0 +1,118 @@
+//! What a record costs that nobody here wants, in our own code: judged, looked up by its room, kept in the tail; and how
+//! that grows with the rooms. performance.md rows 8 and 14.
+//!
+//! `cargo bench -p klatsch-edge --bench unwanted [-- ROUNDS]` prints nanoseconds per record for 1 k, 100 k and 1 M rooms
+//! drawn evenly (the worst case), the tail full and as many records in it as in production.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use chat_proto::{Outgoing, encode, partition_of};
+use klatsch_edge::{
+    follower::Follower,
+    log::{FeedEvent, ReadRecord},
+    metrics::Metrics,
+    tail::Bounds,
+};
+
+const PARTITIONS: i32 = 12;
+/// Records of one round, made before it: reading them is not ours.
+const ROUND: usize = 65_536;
+
+struct Made {
+    partition: i32,
+    room: String,
+    value: Bytes,
+}
+
+/// Numbers as good as chance, the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 ^ self.0 >> 33
+    }
+}
+
+fn make(numbers: &mut Numbers, rooms: u64) -> Made {
+    let room = format!("room-{}", numbers.next() % rooms);
+    let mut uuid = [0; 16];
+    uuid[..8].copy_from_slice(&numbers.next().to_be_bytes());
+    uuid[8..].copy_from_slice(&numbers.next().to_be_bytes());
+    let value = encode(&Outgoing {
+        uuid,
+        room: &room,
+        sender: "somebody",
+        content_type: "text/plain",
+        headers: &[],
+        body: &[b'x'; 150],
+        idempotency_key: "",
+        origin: "edge-1",
+    });
+    Made { partition: partition_of(room.as_bytes(), PARTITIONS), room, value }
+}
+
+struct Bench {
+    follower: Follower,
+    offsets: [i64; PARTITIONS as usize],
+    numbers: Numbers,
+    rooms: u64,
+}
+
+impl Bench {
+    fn new(rooms: u64) -> Self {
+        let bounds = Bounds { bytes: 64 << 20, age: Duration::from_secs(600) };
+        let mut follower = Follower::new(1, PARTITIONS, bounds, Arc::new(Metrics::new()));
+        follower.handle_feed(FeedEvent::Partitions(PARTITIONS));
+        let mut bench = Self { follower, offsets: [0; PARTITIONS as usize], numbers: Numbers(rooms), rooms };
+        // The tail holds some 200,000 such records.
+        (0..6).for_each(|_| drop(bench.round()));
+        bench
+    }
+
+    /// Nanoseconds per record.
+    fn round(&mut self) -> f64 {
+        let made: Vec<Made> = (0..ROUND).map(|_| make(&mut self.numbers, self.rooms)).collect();
+        let begun = Instant::now();
+        for Made { partition, room, value } in &made {
+            let offset = &mut self.offsets[*partition as usize];
+            let record = ReadRecord {
+                partition: *partition,
+                offset: *offset,
+                timestamp_ms: 1_700_000_000_000 + *offset,
+                room: room.as_bytes(),
+                value,
+            };
+            *offset += 1;
+            self.follower.handle_feed(FeedEvent::Record(record));
+        }
+        begun.elapsed().as_nanos() as f64 / ROUND as f64
+    }
+}
+
+fn main() {
+    let rounds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(9);
+    let mut benches: Vec<Bench> = [1_000, 100_000, 1_000_000].into_iter().map(Bench::new).collect();
+    let mut figures = vec![Vec::new(); benches.len()];
+    for _ in 0..rounds {
+        for (bench, figures) in benches.iter_mut().zip(&mut figures) {
+            figures.push(bench.round());
+        }
+    }
+    let medians: Vec<f64> = figures
+        .iter_mut()
+        .map(|figures| {
+            figures.sort_by(f64::total_cmp);
+            figures[figures.len() / 2]
+        })
+        .collect();
+    for (bench, (median, figures)) in benches.iter().zip(medians.iter().zip(&figures)) {
+        println!("{:>9} rooms: {median:>6.0} ns per record (least {:.0})", bench.rooms, figures[0]);
+    }
+    println!("1 k to 1 M rooms: {:+.0} ns", medians[2] - medians[0]);
+}
