@@ -13,6 +13,9 @@ use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 
 use crate::harness::{Collected, LIMIT, Reading, record, ticket};
 
+/// Records at a time: enough for a busy cluster even where the machine is slow.
+const STEP: usize = 100;
+
 /// A cluster that wakes nobody, so it is asked often.
 fn opened(linger: Option<&str>) -> (MockCluster<'static, DefaultProducerContext>, KafkaLog, Arc<Collected>) {
     let cluster = MockCluster::new(1).unwrap();
@@ -39,12 +42,12 @@ fn load(log: &KafkaLog, reading: &mut Reading<impl klatsch_edge::log::Feed>, don
     let (began, mut sent) = (Instant::now(), 0);
     while !done(sent) {
         assert!(began.elapsed() < LIMIT, "{sent} records, {:?}", log.gathered());
-        for _ in 0..10 {
+        for _ in 0..STEP {
             log.publish(record((sent % 2) as i32, b"room", sent.to_string().as_bytes()), ticket(sent)).unwrap();
             sent += 1;
         }
         reading.until("what was sent", |events| {
-            events.iter().filter(|event| event.value().is_some()).count() + 10 >= sent
+            events.iter().filter(|event| event.value().is_some()).count() + STEP >= sent
         });
     }
     sent

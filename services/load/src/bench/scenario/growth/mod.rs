@@ -33,38 +33,24 @@ pub(super) const GROWTH: Scenario = Scenario {
     run,
 };
 
-/// All that was measured.
+/// What has been measured so far.
+#[derive(Default)]
 struct Growth {
     connections: Vec<connections::Point>,
     rooms: Vec<rooms::Point>,
     cluster: Vec<cluster::Point>,
     edges: Vec<edges::Point>,
-    grid: Vec<law::Share>,
     others: Vec<law::Share>,
+    grid: Vec<law::Share>,
 }
 
+/// What is told last is told of all, but a part that fails leaves the others' plots behind.
 fn run(stage: &Stage) -> Result<Vec<Row>, String> {
-    let told = |what: &str| complain(&format!("  -- {what}"));
-    told("connections");
-    let connections = connections::measure(stage)?;
-    told("rooms");
-    let rooms = rooms::measure(stage)?;
-    told("cluster");
-    let cluster = cluster::points(stage)?;
-    told("edges");
-    let edges = edges::measure(stage)?;
-    told("brokers");
-    let kafka = stage.kafka()?;
-    let share = |setting: &law::Setting| law::measure(stage, kafka, setting);
-    let others = median(stage, &law::others(), share)?;
-    let grid = median(stage, &law::grid(), share)?;
-    let growth = Growth { connections, rooms, cluster, edges, grid, others };
-    if let Some(dir) = &stage.settings.plots {
-        let failed = |error: std::io::Error| format!("{}: {error}", dir.display());
-        fs::create_dir_all(dir).map_err(failed)?;
-        for (name, svg) in plots::all(&growth) {
-            fs::write(dir.join(name), svg).map_err(failed)?;
-        }
+    let mut growth = Growth::default();
+    for (name, part) in PARTS {
+        complain(&format!("  -- {name}"));
+        part(stage, &mut growth)?;
+        draw(stage, &growth)?;
     }
     if let Some(file) = &stage.settings.report {
         report::write(file, &growth)?;
@@ -72,16 +58,33 @@ fn run(stage: &Stage) -> Result<Vec<Row>, String> {
     Ok(vec![cluster::judge(&growth.cluster)])
 }
 
+type Part = fn(&Stage, &mut Growth) -> Result<(), String>;
+
+const PARTS: [(&str, Part); 6] = [
+    ("connections", |stage, growth| connections::measure(stage).map(|points| growth.connections = points)),
+    ("rooms", |stage, growth| rooms::measure(stage).map(|points| growth.rooms = points)),
+    ("cluster", |stage, growth| cluster::points(stage).map(|points| growth.cluster = points)),
+    ("edges", |stage, growth| edges::measure(stage).map(|points| growth.edges = points)),
+    ("settings of producers and consumers", |stage, growth| {
+        shares(stage, &law::others()).map(|shares| growth.others = shares)
+    }),
+    ("brokers", |stage, growth| shares(stage, &law::grid()).map(|shares| growth.grid = shares)),
+];
+
+fn draw(stage: &Stage, growth: &Growth) -> Result<(), String> {
+    let Some(dir) = &stage.settings.plots else { return Ok(()) };
+    let failed = |error: std::io::Error| format!("{}: {error}", dir.display());
+    fs::create_dir_all(dir).map_err(failed)?;
+    plots::all(growth).into_iter().try_for_each(|(name, svg)| fs::write(dir.join(name), svg)).map_err(failed)
+}
+
 /// Every setting in each of up to three rounds; the round in the middle counts.
-fn median(
-    stage: &Stage,
-    settings: &[law::Setting],
-    measure: impl Fn(&law::Setting) -> Result<Option<law::Share>, String>,
-) -> Result<Vec<law::Share>, String> {
+fn shares(stage: &Stage, settings: &[law::Setting]) -> Result<Vec<law::Share>, String> {
+    let kafka = stage.kafka()?;
     let mut rounds: Vec<Vec<law::Share>> = settings.iter().map(|_| Vec::new()).collect();
     for _ in 0..stage.rounds().min(3) {
         for (setting, into) in settings.iter().zip(&mut rounds) {
-            into.extend(measure(setting)?);
+            into.extend(law::measure(stage, kafka, setting)?);
             if stage.stop.asked() {
                 return Err("ended before all settings were measured".to_owned());
             }
