@@ -17,7 +17,7 @@ use crate::{
     message::{FromFollower, Message, Subscriber, ToFollower},
     metrics::Metrics,
     repeats::Repeats,
-    tail::{After, Bounds, Entry, RoomId, Seq, Tail},
+    tail::{After, Bounds, RoomId, Seq, Tail},
 };
 
 mod past;
@@ -151,8 +151,7 @@ impl Follower {
                 After::Entry(next) => {
                     at = next;
                     // What cannot be read was counted when it arrived.
-                    let Some(entry) = self.tail.get(next) else { continue };
-                    if let Ok(message) = decode(&self.tail, entry, next) {
+                    if let Some(Ok(message)) = decode(&mut self.tail, next) {
                         bytes += message.cost();
                         messages.push(Arc::new(message));
                     }
@@ -182,10 +181,11 @@ impl Follower {
     }
 }
 
-fn decode(tail: &Tail, entry: &Entry, seq: Seq) -> Result<Message, RecordError> {
-    let content = View::read(entry.value.clone(), tail.name(entry.room))?;
-    let id = entry.id();
-    Ok(Message { room: entry.room, seq, id, timestamp_ms: entry.timestamp_ms, content })
+fn decode(tail: &mut Tail, seq: Seq) -> Option<Result<Message, RecordError>> {
+    let value = tail.share(seq)?;
+    let entry = tail.get(seq)?;
+    let (room, id, timestamp_ms) = (entry.room, entry.id(), entry.timestamp_ms);
+    Some(View::read(value, tail.name(room)).map(|content| Message { room, seq, id, timestamp_ms, content }))
 }
 
 #[cfg(test)]

@@ -25,11 +25,11 @@ impl<T> Inbox<T> {
 
     /// Adds a message, or gives it back when the mailbox is full.
     pub fn try_push(&self, message: T) -> Result<(), T> {
-        let mut queue = self.lock();
+        let queue = self.lock();
         if queue.len() >= self.capacity {
             return Err(message);
         }
-        self.add(&mut queue, message);
+        self.add(queue, message);
         Ok(())
     }
 
@@ -44,7 +44,7 @@ impl<T> Inbox<T> {
             }
             queue = self.room.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.add(&mut queue, message);
+        self.add(queue, message);
         Ok(())
     }
 
@@ -54,10 +54,11 @@ impl<T> Inbox<T> {
         let mut queue = self.lock();
         let (was_empty, room) = (queue.is_empty(), self.capacity.saturating_sub(queue.len()));
         queue.extend(from.drain(..room.min(from.len())));
-        if was_empty && !queue.is_empty() {
+        let is_first = was_empty && !queue.is_empty();
+        drop(queue);
+        if is_first {
             (self.wake)();
         }
-        drop(queue);
         while let Some(message) = from.pop_front() {
             if let Err(message) = self.push(message, patience) {
                 from.push_front(message);
@@ -89,9 +90,12 @@ impl<T> Inbox<T> {
         self.len() == 0
     }
 
-    fn add(&self, queue: &mut MutexGuard<'_, Vec<T>>, message: T) {
+    /// Wakes only after the lock is free: who is woken may run at once, on this very core, and would wait for it.
+    fn add(&self, mut queue: MutexGuard<'_, Vec<T>>, message: T) {
         queue.push(message);
-        if queue.len() == 1 {
+        let is_first = queue.len() == 1;
+        drop(queue);
+        if is_first {
             (self.wake)();
         }
     }

@@ -34,6 +34,7 @@ pub mod follower_thread;
 pub mod frames;
 pub mod hub;
 pub mod inbox;
+pub mod index;
 pub mod log;
 pub mod log_limit;
 pub mod looker;

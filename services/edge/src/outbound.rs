@@ -12,6 +12,8 @@ use crate::spare::Spare;
 
 /// Pieces handed to one `writev`.
 const MAX_PIECES: usize = 64;
+/// As much is copied together and written as one piece: for small frames that is cheaper than a vector of them.
+const JOINED_BYTES: usize = 16 * 1024;
 
 /// A queue that has grown beyond this many frames is not kept for the next connection.
 const KEPT_FRAMES: usize = 64;
@@ -23,6 +25,20 @@ pub struct Queue {
     bytes: usize,
     /// Since when the client has taken no byte although something waits. `None` while nothing is stuck.
     stuck_since: Option<Duration>,
+}
+
+/// What all connections of a worker write with.
+#[derive(Debug)]
+pub struct Queues {
+    spare: Spare<Queue>,
+    joined: Vec<u8>,
+}
+
+impl Queues {
+    /// Keeps at most `most` queues for who will need one.
+    pub fn new(most: usize) -> Self {
+        Self { spare: Spare::new(most), joined: Vec::new() }
+    }
 }
 
 /// The outbound side of one connection. An idle one owns no queue.
@@ -52,26 +68,26 @@ impl std::ops::AddAssign for Written {
 
 impl Outbound {
     /// Adds a frame behind what waits already.
-    pub fn push(&mut self, frame: Bytes, spare: &mut Spare<Queue>) {
+    pub fn push(&mut self, frame: Bytes, queues: &mut Queues) {
         if self.abandoned {
             return;
         }
-        let queue = self.queue.get_or_insert_with(|| spare.take());
+        let queue = self.queue.get_or_insert_with(|| queues.spare.take());
         queue.bytes += frame.len();
         queue.frames.push_back(frame);
     }
 
     /// Adds several.
-    pub fn extend(&mut self, frames: impl Iterator<Item = Bytes>, spare: &mut Spare<Queue>) {
-        frames.for_each(|frame| self.push(frame, spare));
+    pub fn extend(&mut self, frames: impl Iterator<Item = Bytes>, queues: &mut Queues) {
+        frames.for_each(|frame| self.push(frame, queues));
     }
 
     /// Writes all that the socket takes. After `WouldBlock` nothing is tried until [`Outbound::writable`].
-    pub fn flush(&mut self, socket: &mut impl Write, now: Duration, spare: &mut Spare<Queue>) -> io::Result<Written> {
+    pub fn flush(&mut self, socket: &mut impl Write, now: Duration, queues: &mut Queues) -> io::Result<Written> {
         let mut written = Written::default();
         let Some(queue) = &mut self.queue else { return Ok(written) };
         while !self.blocked && !queue.frames.is_empty() {
-            match queue.write_once(socket) {
+            match queue.write_once(socket, &mut queues.joined) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(taken) => {
                     written.writes += 1;
@@ -92,7 +108,7 @@ impl Outbound {
             && let Some(mut queue) = self.queue.take().filter(|queue| queue.frames.capacity() <= KEPT_FRAMES)
         {
             (queue.bytes, queue.stuck_since) = (0, None);
-            spare.give(queue);
+            queues.spare.give(queue);
         }
         Ok(written)
     }
@@ -135,11 +151,16 @@ impl Outbound {
 }
 
 impl Queue {
-    fn write_once(&self, socket: &mut impl Write) -> io::Result<usize> {
+    fn write_once(&self, socket: &mut impl Write, joined: &mut Vec<u8>) -> io::Result<usize> {
         if let [only] = self.frames.as_slices().0
             && self.frames.len() == 1
         {
             return socket.write(only);
+        }
+        if self.bytes <= JOINED_BYTES {
+            joined.clear();
+            self.frames.iter().for_each(|frame| joined.extend_from_slice(frame));
+            return socket.write(joined);
         }
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let mut count = 0;
@@ -203,21 +224,21 @@ mod tests {
     #[test]
     fn everything_pending_leaves_in_one_write() {
         let mut socket = Socket { got: Vec::new(), room: 1000, step: 1000, calls: 0 };
-        let (mut queue, mut spare) = (Outbound::default(), Spare::new(1));
+        let (mut queue, mut spare) = (Outbound::default(), Queues::new(1));
         for frame in ["one", "two", "three"] {
             queue.push(Bytes::from_static(frame.as_bytes()), &mut spare);
         }
         assert_eq!(queue.flush(&mut socket, NOW, &mut spare).unwrap(), Written { writes: 1, bytes: 11 });
         assert_eq!(socket.got, b"onetwothree");
         assert!(queue.is_empty() && queue.bytes() == 0);
-        let kept = spare.take();
+        let kept = spare.spare.take();
         assert!(kept.frames.is_empty() && kept.frames.capacity() > 0, "an idle connection owns no queue");
     }
 
     #[test]
     fn l07_a_client_that_takes_nothing_is_full_only_after_the_socket_said_so() {
         let mut socket = Socket { got: Vec::new(), room: 7, step: 4, calls: 0 };
-        let (mut queue, mut spare) = (Outbound::default(), Spare::new(1));
+        let (mut queue, mut spare) = (Outbound::default(), Queues::new(1));
         queue.push(Bytes::from_static(b"0123456789"), &mut spare);
         queue.push(Bytes::from_static(b"abcdefghij"), &mut spare);
         assert!(!queue.is_full(5));
@@ -236,11 +257,11 @@ mod tests {
 
     #[test]
     fn more_frames_than_one_call_takes_go_out_in_order() {
-        let mut socket = Socket { got: Vec::new(), room: 10_000, step: 10_000, calls: 0 };
-        let (mut queue, mut spare) = (Outbound::default(), Spare::new(1));
-        let expected: Vec<u8> = (0..150u8).collect();
-        for octet in &expected {
-            queue.push(Bytes::copy_from_slice(&[*octet]), &mut spare);
+        let mut socket = Socket { got: Vec::new(), room: 100_000, step: 100_000, calls: 0 };
+        let (mut queue, mut spare) = (Outbound::default(), Queues::new(1));
+        let expected: Vec<u8> = (0..150u8).flat_map(|frame| [frame; 400]).collect();
+        for frame in expected.chunks(400) {
+            queue.push(Bytes::copy_from_slice(frame), &mut spare);
         }
         assert_eq!(queue.flush(&mut socket, NOW, &mut spare).unwrap().writes, 3);
         assert_eq!(socket.got, expected);

@@ -9,7 +9,6 @@ use std::{collections::VecDeque, hash::BuildHasher, hash::Hash, time::Duration};
 
 use chat_proto::Peek;
 use foldhash::fast::RandomState;
-use hashbrown::{HashTable, hash_table::Entry};
 
 /// How long a repeat counts as one, in the log's own time. The same in the whole cluster.
 pub const WINDOW: Duration = Duration::from_secs(120);
@@ -17,6 +16,9 @@ pub const WINDOW: Duration = Duration::from_secs(120);
 pub const DEPTH: usize = 65_536;
 /// How many offsets a repeat may lie behind what it repeats. The same in the whole cluster.
 pub const SPAN: i64 = 1_000_000;
+
+/// Numbers are given out in turn, and never two at the same time: there are far more of them than [`DEPTH`].
+const NUMBERS: u32 = (1 << 24) - 1;
 
 const WINDOW_MS: i64 = WINDOW.as_millis() as i64;
 
@@ -42,14 +44,20 @@ impl Repeats {
 }
 
 /// Where each of the last [`DEPTH`] values was seen last.
+///
+/// An index of its own, because every record of the cluster passes here: a value belongs to one bucket, which is one
+/// cache line, and nothing is ever taken out. What a slot names has gone when its number is no longer among those that
+/// are kept.
 #[derive(Debug)]
 struct Recent<T> {
     /// Oldest first.
     order: VecDeque<Seen<T>>,
     /// Number of the oldest.
     oldest: u32,
-    /// For each value the number under which it was seen last.
-    last: HashTable<u32>,
+    /// A power of two of them, or none.
+    buckets: Vec<Bucket>,
+    /// Numbers whose buckets were full: with four values for sixteen places, hardly ever one.
+    spilled: Vec<u32>,
     hasher: RandomState,
 }
 
@@ -60,31 +68,75 @@ struct Seen<T> {
     at_ms: i64,
 }
 
+/// Numbers, below eight bits of their values' hashes.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+struct Bucket([u32; 16]);
+
+/// Values for each bucket, at most, but in [`MOST_BUCKETS`].
+const IN_A_BUCKET: usize = 4;
+const MOST_BUCKETS: usize = DEPTH / IN_A_BUCKET;
+
 impl<T> Default for Recent<T> {
     fn default() -> Self {
-        Self { order: VecDeque::new(), oldest: 0, last: HashTable::new(), hasher: RandomState::default() }
+        let (buckets, spilled) = (Vec::new(), Vec::new());
+        Self { order: VecDeque::new(), oldest: 0, buckets, spilled, hasher: RandomState::default() }
     }
 }
 
 impl<T: Copy + Eq + Hash> Recent<T> {
     fn note(&mut self, value: T, offset: i64, at_ms: i64) -> bool {
         self.forget(offset, at_ms);
-        let Self { order, oldest, last, hasher } = self;
-        let seen = |number: &u32| order[number.wrapping_sub(*oldest) as usize].value;
-        let number = oldest.wrapping_add(order.len() as u32);
-        let entry = last.entry(hasher.hash_one(value), |it| seen(it) == value, |it| hasher.hash_one(seen(it)));
-        let repeats = match entry {
-            Entry::Occupied(mut before) => {
-                *before.get_mut() = number;
-                true
-            }
-            Entry::Vacant(place) => {
-                place.insert(number);
-                false
-            }
-        };
-        order.push_back(Seen { value, offset, at_ms });
+        self.grow();
+        let number = self.oldest.wrapping_add(self.order.len() as u32) & NUMBERS;
+        let repeats = self.put(value, number);
+        self.order.push_back(Seen { value, offset, at_ms });
         repeats
+    }
+
+    /// Notes under which number a value is seen; whether it was seen before.
+    fn put(&mut self, value: T, number: u32) -> bool {
+        let Self { order, oldest, buckets, spilled, hasher } = self;
+        let hash = hasher.hash_one(value);
+        let word = ((hash >> 56) as u32) << NUMBERS.count_ones() | number;
+        let seen = |number: u32| order.get((number.wrapping_sub(*oldest) & NUMBERS) as usize).map(|seen| seen.value);
+        let at = hash as usize & (buckets.len() - 1);
+        let mut free = None;
+        for slot in &mut buckets[at].0 {
+            let is_kept = (*slot & NUMBERS).wrapping_sub(*oldest) & NUMBERS < order.len() as u32;
+            if !is_kept {
+                free = Some(slot);
+            } else if *slot & !NUMBERS == word & !NUMBERS && seen(*slot & NUMBERS) == Some(value) {
+                *slot = word;
+                return true;
+            }
+        }
+        if !spilled.is_empty() {
+            spilled.retain(|number| seen(*number).is_some());
+            if let Some(before) = spilled.iter_mut().find(|before| seen(**before) == Some(value)) {
+                *before = number;
+                return true;
+            }
+        }
+        match free {
+            Some(slot) => *slot = word,
+            None => spilled.push(number),
+        }
+        false
+    }
+
+    /// More buckets while there are few for what is kept: all of it is put anew, oldest first.
+    fn grow(&mut self) {
+        let known = self.buckets.len();
+        if self.order.len() < known * IN_A_BUCKET || known == MOST_BUCKETS {
+            return;
+        }
+        self.buckets = vec![Bucket([u32::MAX; 16]); (known * 2).max(1)];
+        self.spilled.clear();
+        for at in 0..self.order.len() {
+            let value = self.order[at].value;
+            self.put(value, self.oldest.wrapping_add(at as u32) & NUMBERS);
+        }
     }
 
     /// Forgets what a record at this place cannot repeat.
@@ -94,19 +146,16 @@ impl<T: Copy + Eq + Hash> Recent<T> {
             if self.order.len() <= DEPTH && !far {
                 return;
             }
-            // Unless it has been seen again since.
-            let hash = self.hasher.hash_one(first.value);
-            if let Ok(place) = self.last.find_entry(hash, |number| *number == self.oldest) {
-                place.remove();
-            }
             self.order.pop_front();
-            self.oldest = self.oldest.wrapping_add(1);
+            self.oldest = self.oldest.wrapping_add(1) & NUMBERS;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn peek(uuid: u64, hash: u64) -> Peek {
@@ -146,7 +195,45 @@ mod tests {
             assert!(!repeats.note(&peek(depth + 4 + n, depth + 4 + n), (DEPTH as u64 + 4 + n) as i64, 0));
         }
         assert!(repeats.note(&peek(3 * depth, 3), 3 * DEPTH as i64, 0));
-        assert!(repeats.keyed.order.len() <= DEPTH + 1 && repeats.keyed.last.len() <= DEPTH + 1);
+        assert!(repeats.keyed.order.len() <= DEPTH + 1 && repeats.keyed.buckets.len() == MOST_BUCKETS);
+        assert!(repeats.all.spilled.len() < 10, "{}", repeats.all.spilled.len());
+    }
+
+    proptest! {
+        /// Against a plain list, with few values in crowded buckets.
+        #[test]
+        fn p4_a_repeat_is_what_a_list_says(
+            oldest in prop_oneof![Just(0), NUMBERS - 300..NUMBERS],
+            notes in prop::collection::vec((0u64..200, 0i64..20_000), 1..600),
+        ) {
+            let mut recent = Recent::<u64> { oldest, ..Recent::default() };
+            let (mut list, mut now): (Vec<(u64, i64)>, _) = (Vec::new(), 0);
+            for (offset, (value, later)) in notes.into_iter().enumerate() {
+                now += later;
+                let expected = list.iter().any(|(known, at)| *known == value && now - at <= WINDOW_MS);
+                prop_assert_eq!(recent.note(value, offset as i64, now), expected, "at {}", offset);
+                list.push((value, now));
+                // One bucket for all makes it spill.
+                if offset == 40 {
+                    recent.buckets = vec![Bucket([u32::MAX; 16])];
+                    recent.spilled.clear();
+                    for at in 0..recent.order.len() {
+                        let value = recent.order[at].value;
+                        recent.put(value, recent.oldest.wrapping_add(at as u32) & NUMBERS);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Numbers begin anew, and nobody notices.
+    #[test]
+    fn p4_after_sixteen_million_records() {
+        let mut recent = Recent::<u64> { oldest: NUMBERS - 100, ..Recent::default() };
+        for n in 0..500_i64 {
+            assert!(!recent.note(n as u64, n, n));
+            assert!(n < 50 || recent.note(n as u64 - 50, n, n), "{n}");
+        }
     }
 
     #[test]
@@ -173,6 +260,6 @@ mod tests {
         for n in 0..200_u32 {
             repeats.note(&peek(n.into(), n.into()), n.into(), i64::from(n) * 10_000);
         }
-        assert!(repeats.all.last.len() <= 13 && repeats.all.order.len() <= 13);
+        assert!(repeats.all.buckets.len() <= 4 && repeats.all.order.len() <= 13);
     }
 }

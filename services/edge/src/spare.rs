@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 
-use crate::{connection::UnderWay, outbound::Queue, transport::Engine};
+use crate::{connection::UnderWay, outbound::Queues, transport::Engine};
 
 /// Busy connections at the same time for whom something is kept; a turn writes to fewer than twice a slice.
 const KEPT: usize = 256;
@@ -40,7 +40,7 @@ impl<T: Default> Spare<T> {
 #[derive(Debug)]
 pub struct Spares {
     /// Outbound queues.
-    pub queues: Spare<Queue>,
+    pub queues: Queues,
     /// SENDs under way.
     pub sends: Spare<UnderWay>,
     /// WebSocket engines; between two whole messages one is as good as another.
@@ -52,7 +52,7 @@ pub struct Spares {
 impl Default for Spares {
     fn default() -> Self {
         Self {
-            queues: Spare::new(KEPT),
+            queues: Queues::new(KEPT),
             sends: Spare::new(KEPT),
             // More than one only because connections come back from the middle of a message.
             engines: Spare::new(2),

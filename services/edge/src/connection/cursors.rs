@@ -20,8 +20,7 @@ use crate::{
     hub::Member,
     looker::Excerpt,
     message::{Message, Subscriber, ToFollower},
-    outbound::Queue,
-    spare::Spare,
+    outbound::Queues,
     tail::Seq,
 };
 
@@ -46,7 +45,7 @@ impl Connection {
         member: Member,
         message: &Message,
         frames: &mut Frames,
-        queues: &mut Spare<Queue>,
+        queues: &mut Queues,
         cap: usize,
     ) -> Offered {
         let Some(slot) = self.subscriptions.slots.get_mut(member.subscription as usize) else { return Offered::No };

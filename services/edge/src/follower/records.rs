@@ -102,28 +102,27 @@ impl Follower {
         if repeated {
             return self.count_repeat(seq, record.room);
         }
-        let Some(entry) = self.tail.get(seq) else { return };
-        let mut interested = self.tail.interested(entry.room).peekable();
-        if interested.peek().is_none() {
+        if !self.tail.is_wanted(seq) {
             self.count.unwanted += 1;
             return;
         }
-        match decode(&self.tail, entry, seq) {
-            Ok(message) => {
+        match decode(&mut self.tail, seq) {
+            Some(Ok(message)) => {
                 let message = Arc::new(message);
-                for worker in interested {
+                for worker in self.tail.interested(message.room) {
                     self.batches[worker].push(message.clone());
                 }
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 self.metrics.log.poison.of(Poison::from(&error)).inc();
             }
+            None => {}
         }
     }
 
     /// A record that is not shown is one of two things: a repeat, or one that could not be shown anyway.
-    fn count_repeat(&self, seq: Seq, room: &[u8]) {
-        let value = self.tail.get(seq).map(|entry| entry.value.clone()).unwrap_or_default();
+    fn count_repeat(&mut self, seq: Seq, room: &[u8]) {
+        let value = self.tail.share(seq).unwrap_or_default();
         match View::read(value, room) {
             Ok(_) => self.metrics.log.repeated.inc(),
             Err(error) => self.metrics.log.poison.of(Poison::from(&error)).inc(),

@@ -9,7 +9,7 @@ use super::Follower;
 use crate::{
     log::Ticket,
     message::{Claim, FromFollower, Stored},
-    tail::{Entry, Seq},
+    tail::{Kept, Seq},
 };
 
 /// How far back an acknowledged SEND without a place is looked for before it is waited for.
@@ -40,7 +40,7 @@ impl Follower {
     /// A SEND was acknowledged, but not where.
     pub(super) fn locate(&mut self, ticket: Ticket, room: &Bytes, uuid: [u8; 16], now: Duration) {
         // Among all records of the partition: a repeat is kept in no room.
-        let peek_of = |entry: &Entry| chat_proto::peek(&entry.value).filter(|peek| peek.uuid == uuid);
+        let peek_of = |entry: Kept<'_>| chat_proto::peek(entry.value).filter(|peek| peek.uuid == uuid);
         let found = {
             let mut recent = self.tail.newest_of(partition_of(room, self.partitions)).take(LOCATE_DEPTH);
             recent.find_map(|(seq, entry)| Some((seq, peek_of(entry)?)))

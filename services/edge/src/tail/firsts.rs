@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::{Entry, Seq, Tail};
+use super::{Kept, Seq, Tail};
 use crate::{
     log::ReadRecord,
     repeats::{DEPTH, WINDOW},
@@ -50,11 +50,11 @@ impl Firsts {
         }
     }
 
-    pub(super) fn forget(&mut self, seq: Seq, entry: &Entry) {
+    pub(super) fn forget(&mut self, seq: Seq, entry: Kept<'_>) {
         if self.known.is_empty() || entry.room == super::NO_ROOM {
             return;
         }
-        let hash = chat_proto::peek(&entry.value).map_or(0, |peek| peek.idempotency_hash);
+        let hash = chat_proto::peek(entry.value).map_or(0, |peek| peek.idempotency_hash);
         if self.known.get(&hash).is_some_and(|known| known.seq == seq) {
             self.known.remove(&hash);
         }

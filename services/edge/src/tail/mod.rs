@@ -4,10 +4,10 @@
 //! entries form a chain, oldest to newest. Bounded in bytes and in age; what leaves is forgotten oldest first,
 //! and a room remembers up to where it has forgotten, so that a gap is never mistaken for silence.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, ops::Deref, time::Duration};
 
 use crate::log::ReadRecord;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chat_proto::MessageId;
 
 mod firsts;
@@ -15,12 +15,14 @@ mod partition;
 mod places;
 mod room;
 mod rooms;
+mod values;
 
 use firsts::Firsts;
 pub use firsts::Known;
 use partition::Partition;
 pub use partition::Place;
 use rooms::Rooms;
+use values::Values;
 
 /// A record's number in this tail, from 1, in the order of arrival. 0 stands for "none".
 pub type Seq = u64;
@@ -31,8 +33,6 @@ pub type RoomId = u32;
 const NONE_KEPT: Seq = 0;
 /// The room of a record that is kept for its place alone, since it is never shown.
 const NO_ROOM: RoomId = RoomId::MAX;
-/// Values are copied into blocks of this size; a block is freed when all its records are gone.
-const BLOCK_BYTES: usize = 256 * 1024;
 /// What an entry costs beside its value, counted against the bound.
 const ENTRY_BYTES: usize = size_of::<Entry>();
 
@@ -56,17 +56,32 @@ pub struct Entry {
     pub timestamp_ms: i64,
     /// The record's room.
     pub room: RoomId,
-    /// The record's value.
-    pub value: Bytes,
+    value: values::Place,
     /// The room's entry before this one, also when it has been forgotten since.
     pub previous: Seq,
     next: Seq,
 }
 
-impl Entry {
+/// A kept record with its value.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<'a> {
+    entry: &'a Entry,
+    /// The record's value.
+    pub value: &'a [u8],
+}
+
+impl Deref for Kept<'_> {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        self.entry
+    }
+}
+
+impl Kept<'_> {
     /// Its place in the log.
     pub fn id(&self) -> MessageId {
-        MessageId { partition: self.partition, offset: self.offset, check: MessageId::check_of(&self.value) }
+        MessageId { partition: self.partition, offset: self.offset, check: MessageId::check_of(self.value) }
     }
 }
 
@@ -88,7 +103,7 @@ pub struct Tail {
     /// Number of the oldest kept entry.
     front: Seq,
     bytes: usize,
-    block: BytesMut,
+    values: Values,
     partitions: Vec<Partition>,
     rooms: Rooms,
     firsts: Firsts,
@@ -103,7 +118,7 @@ impl Tail {
             entries: VecDeque::new(),
             front: 1,
             bytes: 0,
-            block: BytesMut::new(),
+            values: Values::default(),
             partitions: Vec::new(),
             rooms: Rooms::default(),
             firsts: Firsts::default(),
@@ -114,10 +129,10 @@ impl Tail {
     /// Keeps a record and returns its number. One that is not to be shown is kept for its place in the log alone.
     pub fn append(&mut self, record: &ReadRecord<'_>, shown: bool) -> Seq {
         let seq = self.front + self.entries.len() as Seq;
-        let value = self.copy_into_block(record.value);
+        let value = self.values.put(record.value);
         let room = if shown { self.rooms.find_or_add(record.room) } else { NO_ROOM };
         let previous = if shown { self.link(room, seq) } else { 0 };
-        self.bytes += value.len() + ENTRY_BYTES;
+        self.bytes += record.value.len() + ENTRY_BYTES;
         let ReadRecord { partition, offset, timestamp_ms, .. } = *record;
         self.entries.push_back(Entry { partition, offset, timestamp_ms, room, value, previous, next: 0 });
         self.partition(partition).add(seq, offset);
@@ -149,7 +164,18 @@ impl Tail {
     }
 
     /// The entry with this number, if it is still kept.
-    pub fn get(&self, seq: Seq) -> Option<&Entry> {
+    pub fn get(&self, seq: Seq) -> Option<Kept<'_>> {
+        let entry = self.entry(seq)?;
+        Some(Kept { entry, value: self.values.get(entry.value) })
+    }
+
+    /// The value of a kept entry, to stay when that is forgotten.
+    pub fn share(&mut self, seq: Seq) -> Option<Bytes> {
+        let place = self.entry(seq)?.value;
+        Some(self.values.share(place))
+    }
+
+    fn entry(&self, seq: Seq) -> Option<&Entry> {
         self.entries.get(usize::try_from(seq.checked_sub(self.front)?).ok()?)
     }
 
@@ -162,13 +188,13 @@ impl Tail {
         if slot.last <= seq {
             return After::End;
         }
-        match self.get(seq) {
+        match self.entry(seq) {
             Some(entry) if entry.room == room => After::Entry(entry.next),
             // Not an entry of this room: the first one behind it, found from the room's newest back.
             _ => {
                 let mut at = slot.last;
                 loop {
-                    match self.get(at) {
+                    match self.entry(at) {
                         Some(entry) if entry.previous > seq => at = entry.previous,
                         Some(_) => return After::Entry(at),
                         None => return After::Forgotten,
@@ -208,6 +234,11 @@ impl Tail {
         self.rooms.interested(room)
     }
 
+    /// Whether anybody wants the room of a kept entry.
+    pub fn is_wanted(&self, seq: Seq) -> bool {
+        self.entry(seq).is_some_and(|entry| entry.room != NO_ROOM && self.rooms[entry.room].is_wanted())
+    }
+
     /// How many rooms have a subscription on this edge.
     pub fn wanted_rooms(&self) -> usize {
         self.rooms.wanted_rooms()
@@ -228,7 +259,7 @@ impl Tail {
         self.entries.iter_mut().filter(|it| it.partition == partition).for_each(|it| it.room = NO_ROOM);
         // The gap has a number of its own: what comes behind it differs from it, and who joins behind it misses nothing.
         let end = self.newest() + 1;
-        let (timestamp_ms, value) = (self.newest_ms, Bytes::new());
+        let (timestamp_ms, value) = (self.newest_ms, self.values.put(&[]));
         let gap = Entry { partition, offset: offset - 1, timestamp_ms, room: NO_ROOM, value, previous: 0, next: 0 };
         self.bytes += ENTRY_BYTES;
         self.entries.push_back(gap);
@@ -251,14 +282,6 @@ impl Tail {
         Duration::from_millis(u64::try_from(self.newest_ms.saturating_sub(oldest)).unwrap_or(0))
     }
 
-    fn copy_into_block(&mut self, value: &[u8]) -> Bytes {
-        if self.block.capacity() < value.len() {
-            self.block = BytesMut::with_capacity(BLOCK_BYTES.max(value.len()));
-        }
-        self.block.extend_from_slice(value);
-        self.block.split().freeze()
-    }
-
     fn forget_old(&mut self) {
         let oldest_ms = self.newest_ms.saturating_sub(i64::try_from(self.bounds.age.as_millis()).unwrap_or(i64::MAX));
         while let Some(oldest) = self.entries.front() {
@@ -275,9 +298,15 @@ impl Tail {
         let Some(entry) = self.entries.pop_front() else { return };
         let seq = self.front;
         self.front += 1;
-        self.bytes -= entry.value.len() + ENTRY_BYTES;
-        self.partition(entry.partition).forget(seq, &entry);
-        self.firsts.forget(seq, &entry);
+        self.bytes -= entry.value.length as usize + ENTRY_BYTES;
+        let kept = Kept { entry: &entry, value: self.values.get(entry.value) };
+        self.firsts.forget(seq, kept);
+        if let Some(partition) = self.partitions.get_mut(index(entry.partition)) {
+            partition.forget(seq, kept);
+        }
+        if let Some(oldest) = self.entries.front() {
+            self.values.forget_before(oldest.value.segment);
+        }
         if entry.room == NO_ROOM {
             return;
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use chat_proto::MessageId;
 
-use super::{Entry, Seq};
+use super::{Kept, Seq};
 
 /// Where a token points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Partition {
     }
 
     /// The oldest kept record is forgotten.
-    pub(super) fn forget(&mut self, seq: Seq, entry: &Entry) {
+    pub(super) fn forget(&mut self, seq: Seq, entry: Kept<'_>) {
         // After a restart nothing of before is known any more.
         if self.kept.front() != Some(&seq) {
             return;
@@ -50,7 +50,7 @@ impl Partition {
         self.kept.pop_front();
         self.from = Some(entry.offset + 1);
         if self.kept.is_empty() && self.last.is_none() {
-            self.last = Some((entry.offset, MessageId::check_of(&entry.value)));
+            self.last = Some((entry.offset, MessageId::check_of(entry.value)));
         }
     }
 
@@ -77,13 +77,13 @@ impl Partition {
     }
 
     /// The first kept record at this offset or behind it.
-    pub(super) fn kept_at<'a>(&self, offset: i64, get: impl Fn(Seq) -> Option<&'a Entry>) -> Option<Seq> {
+    pub(super) fn kept_at<'a>(&self, offset: i64, get: impl Fn(Seq) -> Option<Kept<'a>>) -> Option<Seq> {
         let at = self.kept.partition_point(|seq| get(*seq).is_some_and(|entry| entry.offset < offset));
         self.kept.get(at).copied()
     }
 
     /// The offset of the kept record with this many before it; the end if there are fewer.
-    pub(super) fn offset_of<'a>(&self, number: usize, get: impl Fn(Seq) -> Option<&'a Entry>) -> i64 {
+    pub(super) fn offset_of<'a>(&self, number: usize, get: impl Fn(Seq) -> Option<Kept<'a>>) -> i64 {
         let entry = self.kept.get(number).and_then(|seq| get(*seq));
         entry.map_or(self.next, |entry| entry.offset)
     }
@@ -105,18 +105,18 @@ impl Partition {
     }
 
     /// The partition's end as a token: the id of its last record, whatever the room.
-    pub(super) fn position<'a>(&self, number: i32, get: impl Fn(Seq) -> Option<&'a Entry>) -> MessageId {
+    pub(super) fn position<'a>(&self, number: i32, get: impl Fn(Seq) -> Option<Kept<'a>>) -> MessageId {
         let newest = self.kept.back().and_then(|seq| get(*seq));
         let (offset, check) = match (self.last, newest) {
             (Some(last), _) => last,
-            (None, Some(entry)) => (entry.offset, MessageId::check_of(&entry.value)),
+            (None, Some(entry)) => (entry.offset, MessageId::check_of(entry.value)),
             (None, None) => (self.next - 1, 0),
         };
         MessageId { partition: number, offset, check }
     }
 
     /// Where a token of this partition points to.
-    pub(super) fn find<'a>(&self, id: &MessageId, get: impl Fn(Seq) -> Option<&'a Entry>) -> Place {
+    pub(super) fn find<'a>(&self, id: &MessageId, get: impl Fn(Seq) -> Option<Kept<'a>>) -> Place {
         if id.offset >= self.next {
             return Place::Ahead;
         }
@@ -124,7 +124,7 @@ impl Partition {
         if let Some(&seq) = self.kept.get(at)
             && let Some(entry) = get(seq).filter(|entry| entry.offset == id.offset)
         {
-            let same = MessageId::check_of(&entry.value) == id.check;
+            let same = MessageId::check_of(entry.value) == id.check;
             return if same { Place::After(seq) } else { Place::Unknown };
         }
         // The record has just been forgotten, and nothing after it: it was the last one.
@@ -136,7 +136,7 @@ impl Partition {
     }
 
     /// The first kept record that was appended at `ms` or later, if nothing that old can have been forgotten.
-    pub(super) fn since<'a>(&self, ms: i64, get: impl Fn(Seq) -> Option<&'a Entry>) -> Place {
+    pub(super) fn since<'a>(&self, ms: i64, get: impl Fn(Seq) -> Option<Kept<'a>>) -> Place {
         let at = self.kept.partition_point(|seq| get(*seq).is_some_and(|entry| entry.timestamp_ms < ms));
         if at > 0 || self.from == Some(0) { self.before(at) } else { Place::Older }
     }

@@ -1,8 +1,9 @@
 //! From tokens, moments and counts to places in the tail.
 
+use bytes::Bytes;
 use chat_proto::{MessageId, View};
 
-use super::{After, Entry, Partition, Place, RoomId, Seq, Tail, index};
+use super::{After, Kept, Partition, Place, RoomId, Seq, Tail, index};
 use crate::log::ReadRecord;
 
 /// A look into the log covers so many records, at least and at most, that the tail holds as well.
@@ -40,7 +41,7 @@ impl Tail {
     /// The check of a kept record.
     pub fn check_at(&self, partition: i32, offset: i64) -> Option<u32> {
         let entry = self.get(self.partitions.get(index(partition))?.kept_at(offset, |seq| self.get(seq))?)?;
-        (entry.offset == offset).then(|| MessageId::check_of(&entry.value))
+        (entry.offset == offset).then(|| MessageId::check_of(entry.value))
     }
 
     /// Right before the first kept record of a partition at this offset or behind it.
@@ -85,7 +86,7 @@ impl Tail {
         let mut behind = self.newest();
         while found < count {
             let Some(entry) = self.get(at).filter(|_| at > floor) else { break };
-            if View::read(entry.value.clone(), self.name(room)).is_ok() {
+            if View::read(Bytes::copy_from_slice(entry.value), self.name(room)).is_ok() {
                 (behind, found) = (at - 1, found + 1);
             }
             at = entry.previous;
@@ -94,7 +95,7 @@ impl Tail {
     }
 
     /// The kept records of a partition, shown or not, newest first.
-    pub fn newest_of(&self, partition: i32) -> impl Iterator<Item = (Seq, &Entry)> {
+    pub fn newest_of(&self, partition: i32) -> impl Iterator<Item = (Seq, Kept<'_>)> {
         let kept = self.partitions.get(index(partition)).into_iter().flat_map(Partition::newest_first);
         kept.filter_map(|seq| Some((seq, self.get(seq)?)))
     }

@@ -3,16 +3,16 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
 use super::{NONE_KEPT, RoomId, Seq, room::Room};
+use crate::index::Index;
 
 /// All rooms with a subscription or a kept entry.
 #[derive(Default)]
 pub(super) struct Rooms {
     rooms: Vec<Room>,
     free: Vec<RoomId>,
-    names: HashTable<RoomId>,
+    names: Index,
     hasher: RandomState,
     wanted: usize,
 }
@@ -46,7 +46,7 @@ impl Rooms {
     }
 
     fn find_hashed(&self, name: &[u8], hash: u64) -> Option<RoomId> {
-        self.names.find(hash, |&id| self.rooms[id as usize].is_called(name, hash)).copied()
+        self.names.find(hash, |id| self.rooms[id as usize].is_called(name, hash))
     }
 
     /// The room's slot, a new one if need be.
@@ -66,8 +66,7 @@ impl Rooms {
                 (self.rooms.len() - 1) as RoomId
             }
         };
-        let rooms = &self.rooms;
-        self.names.insert_unique(hash, id, |&id| rooms[id as usize].hash);
+        self.names.insert(hash, id);
         id
     }
 
@@ -77,9 +76,7 @@ impl Rooms {
         if slot.is_wanted() || slot.last != NONE_KEPT || slot.is_free() {
             return;
         }
-        if let Ok(found) = self.names.find_entry(slot.hash, |&id| id == room) {
-            found.remove();
-        }
+        self.names.remove(slot.hash, room);
         self.rooms[room as usize] = Room::free();
         self.free.push(room);
     }

@@ -12,8 +12,7 @@ use crate::{
     log::Ticket,
     message::Message,
     metrics::Metrics,
-    outbound::{Queue, Written},
-    spare::Spare,
+    outbound::{Queues, Written},
 };
 
 impl<S: ClientSocket, O: Shell> Core<S, O> {
@@ -153,7 +152,7 @@ pub(super) fn offer<S>(
     member: Member,
     message: &Message,
     frames: &mut Frames,
-    queues: &mut Spare<Queue>,
+    queues: &mut Queues,
 ) -> Offered {
     let slot = member.connection as usize;
     let Some(it) = slots.get_mut(slot) else { return Offered::No };
