@@ -76,8 +76,7 @@ mod tests {
 
     #[test]
     fn values_are_what_was_put_whatever_is_shared_and_forgotten() {
-        let mut values = Values::default();
-        values.first = u32::MAX - 3;
+        let mut values = Values { first: u32::MAX - 3, ..Values::default() };
         let mut kept = VecDeque::new();
         for n in 0..20_000_u32 {
             let value = vec![n as u8; (n as usize * 7919) % 300 + usize::from(n % 997 == 0) * 300_000];
