@@ -17,7 +17,7 @@
 //! | `dump`: a topic as JSON lines | [`dump`] |
 //! | `verify`: histories against the topic | [`mod@verify`] |
 //! | `chaos`: faults on a cluster, and what became of the promises | [`chaos`] |
-//! | `bench`: what a delivery, a connection, a room costs, against baselines | [`bench`] |
+//! | `bench`: what a delivery, a connection, a room costs, against baselines | [`mod@bench`] |
 
 pub mod bench;
 pub mod chaos;
