@@ -98,7 +98,8 @@ fn drain_forgets_nobody_who_came_at_the_last_moment() {
                     }
                 }
                 for mut wire in came {
-                    assert!(matches!(wire.next(), Incoming::Close(1013 | 1012, _) | Incoming::End { .. }));
+                    let came = wire.next();
+                    assert!(matches!(came, Incoming::Close(1013 | 1012, _) | Incoming::End { .. }), "{came:?}");
                 }
             });
         }

@@ -47,14 +47,13 @@ impl Connection {
         let (slot, held, version) = (cx.slot, self.past_bytes(), self.version());
         let handle = who.subscription;
         let auto = self.session.window(handle) == usize::MAX;
-        let Some(known) = self.slot(handle) else {
-            // Unsubscribed meanwhile; the follower still counts it.
-            return cx.shell.ask(ToFollower::Leave { worker: cx.worker, room });
+        let joining = match self.slot(handle) {
+            Some(known @ Slot::Joining(_)) => std::mem::replace(known, Slot::Free),
+            // Unsubscribed meanwhile, or leaving; the follower still counts it.
+            None | Some(Slot::Free) => return cx.shell.ask(ToFollower::Leave { worker: cx.worker, room }),
+            Some(Slot::Errors(_) | Slot::Live(_) | Slot::Behind(_)) => return,
         };
-        if !matches!(known, Slot::Joining(_)) {
-            return;
-        }
-        let Slot::Joining(joining) = std::mem::replace(known, Slot::Free) else { return };
+        let Slot::Joining(joining) = joining else { return };
         let Joining { destination, id, receipt, begin } = *joining;
         let prefix = cx.settings.destinations.prefix(&destination);
         let shape = Shape { version, prefix, subscription: id.as_deref() };
