@@ -27,7 +27,7 @@ fn row_4_row_5_row_19_a_session_costs_few_octets_and_a_delivery_no_allocation() 
         ("4", "a room each", 2048.0),
         ("4", "rooms of 50", 2048.0),
         ("4", "60 KB", 2048.0),
-        ("5", "subscription", 96.0),
+        ("5", "further subscription", 96.0),
         ("5", "per room", 200.0),
         ("19", "per event", 12.0),
         ("19", "per subscriber", 0.01),
