@@ -71,14 +71,13 @@ impl Keeper {
             if calls.stop {
                 return;
             }
+            let settings = lock(&self.settings).clone();
             if self.producer.is_condemned() {
-                let settings = lock(&self.settings).clone();
                 match self.producer.replace(&settings) {
                     Ok(()) => tracing::info!("the producer has been replaced"),
                     Err(error) => tracing::warn!(%error, "cannot replace the producer yet"),
                 }
             }
-            let settings = lock(&self.settings).clone();
             if self.producer.is_late(&settings)
                 && let Err(error) = self.producer.give_up(&settings)
             {
