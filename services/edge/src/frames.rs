@@ -6,7 +6,7 @@
 
 use std::{fmt::Write, hash::BuildHasher, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
@@ -35,8 +35,8 @@ struct Known {
     users: u32,
     /// Never used again: tells this shape from an earlier one of the same number.
     stamp: u64,
-    /// The frame of the message that is being delivered.
-    frame: Option<Bytes>,
+    /// The frames of the run that is being delivered, as one piece.
+    frames: Option<Bytes>,
 }
 
 impl Known {
@@ -45,27 +45,18 @@ impl Known {
     }
 }
 
-/// A message on its way through a large room, with the frames that have been made of it so far.
-pub struct Sweeping {
-    /// The message.
-    pub message: Arc<Message>,
-    frames: Vec<(ShapeId, u64, Bytes)>,
-}
+/// The frames of a run that have been made while it is on its way through a large room.
+#[derive(Default)]
+pub struct Encoded(Vec<(ShapeId, u64, Bytes)>);
 
-impl From<Arc<Message>> for Sweeping {
-    fn from(message: Arc<Message>) -> Self {
-        Self { message, frames: Vec::new() }
-    }
-}
-
-/// The shapes in use on a worker, and the frames of the message that is being delivered.
+/// The shapes in use on a worker, and the frames of the run that is being delivered.
 #[derive(Default)]
 pub struct Frames {
     known: Slab<Known>,
     ids: HashTable<ShapeId>,
     hasher: RandomState,
     stamps: u64,
-    /// Shapes that hold a frame.
+    /// Shapes that hold frames.
     warm: Vec<ShapeId>,
     destination: String,
     message_id: String,
@@ -84,7 +75,7 @@ impl Frames {
         *stamps += 1;
         let Shape { version, prefix, subscription } = shape;
         let (prefix, subscription) = (prefix.into(), subscription.map(Box::from));
-        let id = known.insert(Known { version, prefix, subscription, users: 1, stamp: *stamps, frame: None });
+        let id = known.insert(Known { version, prefix, subscription, users: 1, stamp: *stamps, frames: None });
         ids.insert_unique(hash, id as ShapeId, |&id| hasher.hash_one(known[id as usize].shape()));
         id as ShapeId
     }
@@ -102,39 +93,57 @@ impl Frames {
         }
     }
 
-    /// The frame of `message` for everybody of this shape: encoded at the first call, shared until [`Frames::next`].
-    pub fn shared(&mut self, id: ShapeId, message: &Message) -> Bytes {
-        if let Some(frame) = &self.known[id as usize].frame {
-            return frame.clone();
+    /// The frames of `run` for everybody of this shape, one behind the other: encoded at the first call, shared until
+    /// [`Frames::next`].
+    pub fn shared(&mut self, id: ShapeId, run: &[Arc<Message>]) -> Bytes {
+        if let Some(frames) = &self.known[id as usize].frames {
+            return frames.clone();
         }
-        let frame = self.single(id, message, None, false);
-        self.known[id as usize].frame = Some(frame.clone());
+        let frames = self.together(id, run);
+        self.known[id as usize].frames = Some(frames.clone());
         self.warm.push(id);
-        frame
+        frames
     }
 
-    /// A message of a large room goes on being delivered: what was encoded of it before is used again.
-    pub fn take_up(&mut self, sweeping: &mut Sweeping) {
-        for (id, stamp, frame) in sweeping.frames.drain(..) {
+    /// The same for one subscriber, who gets only a part of the run.
+    pub fn together(&mut self, id: ShapeId, run: &[Arc<Message>]) -> Bytes {
+        match run {
+            [only] => self.single(id, only, None, false),
+            _ => {
+                let mut all = BytesMut::new();
+                for message in run {
+                    let frame = self.single(id, message, None, false);
+                    // They are much alike, so this is enough for all of them most of the time.
+                    all.reserve(if all.is_empty() { run.len() * (frame.len() + 8) } else { frame.len() });
+                    all.extend_from_slice(&frame);
+                }
+                all.freeze()
+            }
+        }
+    }
+
+    /// A run goes on being delivered: what was encoded of it before is used again.
+    pub fn take_up(&mut self, Encoded(encoded): &mut Encoded) {
+        for (id, stamp, frames) in encoded.drain(..) {
             if let Some(known) = self.known.get_mut(id as usize).filter(|known| known.stamp == stamp) {
-                known.frame = Some(frame);
+                known.frames = Some(frames);
                 self.warm.push(id);
             }
         }
     }
 
     /// It gives way to others.
-    pub fn put_down(&mut self, sweeping: &mut Sweeping) {
+    pub fn put_down(&mut self, Encoded(encoded): &mut Encoded) {
         for id in self.warm.drain(..) {
             let known = &mut self.known[id as usize];
-            sweeping.frames.extend(known.frame.take().map(|frame| (id, known.stamp, frame)));
+            encoded.extend(known.frames.take().map(|frames| (id, known.stamp, frames)));
         }
     }
 
-    /// The next message is about to be delivered: what was encoded belongs to those who got it.
+    /// The next run is about to be delivered: what was encoded belongs to those who got it.
     pub fn next(&mut self) {
         for id in self.warm.drain(..) {
-            self.known[id as usize].frame = None;
+            self.known[id as usize].frames = None;
         }
     }
 

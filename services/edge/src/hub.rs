@@ -2,20 +2,25 @@
 //!
 //! A room of up to [`SLICE`] members is served at once. A larger one is served a slice at a time, with all the
 //! messages that have come for it meanwhile, so that small rooms get their turn in between and nobody gets two writes
-//! where one would do.
+//! where one would do. Messages of one room that come together are offered together, as a run: what a member costs, it
+//! costs once for all of them.
 
-use std::{collections::HashMap, collections::VecDeque, mem, slice, sync::Arc};
+use std::{collections::HashMap, collections::VecDeque, iter, mem, slice, sync::Arc};
 
 use foldhash::fast::RandomState;
 
 use crate::{
-    frames::{Frames, Shape, ShapeId, Sweeping},
+    frames::{Encoded, Frames, Shape, ShapeId},
     message::Message,
     tail::RoomId,
 };
 
 /// Members served before others get their turn: about a millisecond of writes.
 pub const SLICE: usize = 128;
+
+/// What a run holds at most, unless a single message is larger: enough for one write to be worth it, and little beside
+/// what may wait for a client.
+const RUN_BYTES: usize = 16 * 1024;
 
 /// A subscription's membership in a room of this worker.
 pub type MembershipId = u32;
@@ -47,9 +52,11 @@ struct Room {
 #[derive(Default)]
 struct Sweep {
     /// Messages that wait for the next sweep.
-    waiting: Vec<Sweeping>,
+    waiting: Vec<Arc<Message>>,
     /// Messages on their way through the members, from the last to the first; `left` have not had them yet.
-    sweeping: Vec<Sweeping>,
+    sweeping: Vec<Arc<Message>>,
+    /// How long each run of them is, and what has been encoded of it.
+    runs: Vec<(usize, Encoded)>,
     left: usize,
 }
 
@@ -150,26 +157,34 @@ impl Hub {
         Some((place.room, member.shape))
     }
 
-    /// Offers a message to everybody in its room, now or in the sweeps that follow.
-    pub fn deliver(&mut self, message: Arc<Message>, offer: &mut impl FnMut(Member, &Message, &mut Frames)) {
-        let Some(room) = self.rooms.get_mut(&message.room) else { return };
+    /// Offers messages, in their order, to everybody in their rooms, now or in the sweeps that follow: each time a run,
+    /// which is one message or more of one room.
+    pub fn deliver(&mut self, batch: &[Arc<Message>], offer: &mut impl FnMut(Member, &[Arc<Message>], &mut Frames)) {
+        for run in runs(batch) {
+            self.deliver_run(run, offer);
+        }
+    }
+
+    fn deliver_run(&mut self, run: &[Arc<Message>], offer: &mut impl FnMut(Member, &[Arc<Message>], &mut Frames)) {
+        let Some(id) = run.first().map(|message| message.room) else { return };
+        let Some(room) = self.rooms.get_mut(&id) else { return };
         let members = room.members.as_slice();
         let is_sweeping = room.sweep.as_ref().is_some_and(|sweep| sweep.is_busy());
         if members.len() > self.slice || is_sweeping {
             if !is_sweeping {
-                self.sweeps.push_back(message.room);
+                self.sweeps.push_back(id);
             }
-            room.sweep.get_or_insert_default().waiting.push(message.into());
+            room.sweep.get_or_insert_default().waiting.extend_from_slice(run);
             return;
         }
         for member in members {
-            offer(*member, &message, &mut self.frames);
+            offer(*member, run, &mut self.frames);
         }
         self.frames.next();
     }
 
     /// Serves one slice of the large room whose turn it is. Returns whether more is left to do.
-    pub fn sweep(&mut self, offer: &mut impl FnMut(Member, &Message, &mut Frames)) -> bool {
+    pub fn sweep(&mut self, offer: &mut impl FnMut(Member, &[Arc<Message>], &mut Frames)) -> bool {
         let Some(id) = self.sweeps.pop_front() else { return false };
         // A room that everybody has left since is gone.
         if let Some(room) = self.rooms.get_mut(&id)
@@ -177,22 +192,23 @@ impl Hub {
         {
             let members = room.members.as_slice();
             if sweep.left == 0 {
-                sweep.sweeping.clear();
-                mem::swap(&mut sweep.sweeping, &mut sweep.waiting);
-                sweep.left = members.len();
+                sweep.begin(members.len());
             }
             // From the back: who joins meanwhile is added behind and has begun after these messages.
             let first = sweep.left.saturating_sub(self.slice);
-            for sweeping in &mut sweep.sweeping {
-                self.frames.take_up(sweeping);
+            let mut messages = sweep.sweeping.as_slice();
+            for (length, encoded) in &mut sweep.runs {
+                let (run, rest) = messages.split_at(*length);
+                self.frames.take_up(encoded);
                 for member in &members[first..sweep.left] {
-                    offer(*member, &sweeping.message, &mut self.frames);
+                    offer(*member, run, &mut self.frames);
                 }
-                self.frames.put_down(sweeping);
+                self.frames.put_down(encoded);
+                messages = rest;
             }
             sweep.left = first;
             if first == 0 {
-                sweep.sweeping.clear();
+                sweep.end();
             }
             if sweep.is_busy() {
                 self.sweeps.push_back(id);
@@ -251,9 +267,37 @@ impl Members {
 }
 
 impl Sweep {
+    /// What has waited goes on its way through `members`.
+    fn begin(&mut self, members: usize) {
+        self.end();
+        mem::swap(&mut self.sweeping, &mut self.waiting);
+        self.runs.extend(runs(&self.sweeping).map(|run| (run.len(), Encoded::default())));
+        self.left = members;
+    }
+
+    fn end(&mut self) {
+        self.sweeping.clear();
+        self.runs.clear();
+    }
+
     fn is_busy(&self) -> bool {
         !self.waiting.is_empty() || !self.sweeping.is_empty()
     }
+}
+
+/// Cuts a batch into runs: what is of one room and not too much to be encoded as one piece.
+fn runs(mut batch: &[Arc<Message>]) -> impl Iterator<Item = &[Arc<Message>]> {
+    iter::from_fn(move || {
+        let first = batch.first()?;
+        let mut cost = 0;
+        let more = batch.iter().take_while(|message| {
+            cost += message.cost();
+            message.room == first.room && cost <= RUN_BYTES
+        });
+        let (run, rest) = batch.split_at(more.count().max(1));
+        batch = rest;
+        Some(run)
+    })
 }
 
 #[cfg(test)]

@@ -23,10 +23,12 @@ fn message(room: RoomId, seq: u64) -> Arc<Message> {
 struct Inboxes(Map<u32, Vec<u64>>);
 
 impl Inboxes {
-    fn take(&mut self, member: Member, message: &Message) {
+    fn take(&mut self, member: Member, run: &[Arc<Message>]) {
         let got = self.0.entry(member.connection).or_default();
-        if got.last().is_none_or(|last| *last < message.seq) {
-            got.push(message.seq);
+        for message in run {
+            if got.last().is_none_or(|last| *last < message.seq) {
+                got.push(message.seq);
+            }
         }
     }
 }
@@ -39,15 +41,15 @@ fn a_small_room_is_served_at_once_and_a_large_one_in_slices() {
     }
     hub.join(2, 0, 1, shape());
     let mut offers = 0;
-    hub.deliver(message(1, 1), &mut |_, _, _| offers += 1);
+    hub.deliver(&[message(1, 1)], &mut |_, _, _| offers += 1);
     assert_eq!(offers, 0);
-    hub.deliver(message(2, 2), &mut |_, _, _| offers += 1);
+    hub.deliver(&[message(2, 2)], &mut |_, _, _| offers += 1);
     assert_eq!(offers, 1);
-    hub.deliver(message(1, 3), &mut |_, _, _| offers += 1);
+    hub.deliver(&[message(1, 3)], &mut |_, _, _| offers += 1);
     let mut slices = Vec::new();
     loop {
         let mut in_slice = 0;
-        let more = hub.sweep(&mut |_, _, _| in_slice += 1);
+        let more = hub.sweep(&mut |_, run, _| in_slice += run.len());
         slices.push(in_slice);
         if !more {
             break;
@@ -65,10 +67,44 @@ fn one_frame_for_all_of_a_shape() {
     }
     hub.join(1, 10, 0, Shape { subscription: Some("other"), ..shape() });
     let mut frames = Vec::new();
-    hub.deliver(message(1, 1), &mut |member, message, shapes| frames.push(shapes.shared(member.shape, message)));
+    hub.deliver(&[message(1, 1)], &mut |member, run, shapes| frames.push(shapes.shared(member.shape, run)));
     let first = frames[0].as_ptr();
     assert!(frames[..10].iter().all(|frame| frame.as_ptr() == first));
     assert_ne!(frames[10].as_ptr(), first);
+}
+
+/// performance.md row 2: what comes together for a room is encoded as one piece, in order; other rooms are not in it,
+/// and it is not so large that one client's queue would know no bound.
+#[test]
+fn row_2_messages_of_one_room_that_come_together_are_one_piece() {
+    for members in [1, SLICE + 1] {
+        let mut hub = Hub::default();
+        for connection in 0..members {
+            hub.join(1, connection, 0, shape());
+        }
+        hub.join(2, 0, 1, shape());
+        let mut pieces = Vec::new();
+        let mut offer = |member: Member, run: &[Arc<Message>], shapes: &mut Frames| {
+            if member.connection == 0 {
+                let seqs: Vec<_> = run.iter().map(|message| (message.room, message.seq)).collect();
+                let octets = shapes.shared(member.shape, run);
+                pieces.push((seqs, octets.windows(8).filter(|octets| octets == b"MESSAGE\n").count()));
+            }
+        };
+        hub.deliver(&[message(1, 1), message(1, 2), message(2, 3), message(1, 4)], &mut offer);
+        while hub.sweep(&mut offer) {}
+        pieces.sort();
+        let mut expected = vec![(vec![(1, 1), (1, 2)], 2), (vec![(1, 4)], 1), (vec![(2, 3)], 1)];
+        if members > SLICE {
+            // What waits for a large room's turn has come together, whatever came between.
+            expected = vec![(vec![(1, 1), (1, 2), (1, 4)], 3), (vec![(2, 3)], 1)];
+        }
+        assert_eq!(pieces, expected);
+    }
+    let batch: Vec<_> = (0..1000).map(|seq| message(1, seq)).collect();
+    let lengths: Vec<_> = runs(&batch).map(<[_]>::len).collect();
+    assert_eq!(lengths.iter().sum::<usize>(), batch.len());
+    assert!(lengths.iter().all(|length| length * batch[0].cost() <= RUN_BYTES), "{lengths:?}");
 }
 
 /// performance.md row 19: a large room's message is encoded once, however many slices it takes.
@@ -77,24 +113,24 @@ fn row_19_one_frame_for_all_slices() {
     let mut hub = Hub::default();
     let members: Vec<_> = (0..SLICE * 3).map(|connection| hub.join(1, connection, 0, shape())).collect();
     let mut frames = Vec::new();
-    hub.deliver(message(1, 1), &mut |_, _, _| ());
+    hub.deliver(&[message(1, 1)], &mut |_, _, _| ());
     let mut offer =
-        |member: Member, message: &Message, shapes: &mut Frames| frames.push(shapes.shared(member.shape, message));
+        |member: Member, run: &[Arc<Message>], shapes: &mut Frames| frames.push(shapes.shared(member.shape, run));
     while hub.sweep(&mut offer) {}
     assert_eq!(frames.len(), SLICE * 3);
     assert!(frames.iter().all(|frame| frame.as_ptr() == frames[0].as_ptr()));
     // A shape that has gone between two slices, and another one under its number: not the old one's frames.
-    hub.deliver(message(1, 2), &mut |_, _, _| ());
+    hub.deliver(&[message(1, 2)], &mut |_, _, _| ());
     let mut frames = Vec::new();
-    hub.sweep(&mut |member, message, shapes| frames.push(shapes.shared(member.shape, message)));
+    hub.sweep(&mut |member, run, shapes| frames.push(shapes.shared(member.shape, run)));
     assert!(members.into_iter().all(|membership| hub.leave(membership) == Some(1)));
     hub.join(1, 1, 0, Shape { subscription: Some("other"), ..shape() });
     for connection in 0..SLICE * 2 {
         hub.join(1, connection, 0, Shape { subscription: Some("other"), ..shape() });
     }
-    hub.deliver(message(1, 2), &mut |_, _, _| ());
+    hub.deliver(&[message(1, 2)], &mut |_, _, _| ());
     let mut others = Vec::new();
-    while hub.sweep(&mut |member, message, shapes| others.push(shapes.shared(member.shape, message))) {}
+    while hub.sweep(&mut |member, run, shapes| others.push(shapes.shared(member.shape, run))) {}
     assert!(others.iter().all(|frame| frame.windows(5).any(|octets| octets == b"other")));
 }
 
@@ -102,7 +138,7 @@ fn row_19_one_frame_for_all_slices() {
 enum Step {
     Join(u32),
     Leave(usize),
-    Deliver,
+    Deliver(u64),
     Sweep,
 }
 
@@ -110,7 +146,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (0u32..400).prop_map(Step::Join),
         2 => (0usize..400).prop_map(Step::Leave),
-        2 => Just(Step::Deliver),
+        2 => (1u64..5).prop_map(Step::Deliver),
         3 => Just(Step::Sweep),
     ];
     prop::collection::vec(step, 1..300)
@@ -142,17 +178,18 @@ proptest! {
                     left.push(connection);
                 }
                 Step::Leave(_) => {}
-                Step::Deliver => {
-                    seq += 1;
-                    hub.deliver(message(1, seq), &mut |member, message, _| got.take(member, message));
+                Step::Deliver(count) => {
+                    let batch: Vec<_> = (seq + 1..=seq + count).map(|seq| message(1, seq)).collect();
+                    seq += count;
+                    hub.deliver(&batch, &mut |member, run, _| got.take(member, run));
                 }
                 Step::Sweep => {
-                    hub.sweep(&mut |member, message, _| got.take(member, message));
+                    hub.sweep(&mut |member, run, _| got.take(member, run));
                 }
             }
         }
-        while hub.sweep(&mut |member, message, _| got.take(member, message)) {}
-        hub.sweep(&mut |member, message, _| got.take(member, message));
+        while hub.sweep(&mut |member, run, _| got.take(member, run)) {}
+        hub.sweep(&mut |member, run, _| got.take(member, run));
         for (connection, _, since) in members {
             let expected: Vec<u64> = (since + 1..=seq).collect();
             let seen: Vec<u64> = got.0.remove(&connection).unwrap_or_default().into_iter().filter(|at| *at > since).collect();

@@ -27,50 +27,59 @@ use crate::{
 /// The window of a subscription that acknowledges nothing.
 const UNLIMITED: usize = usize::MAX;
 
-/// What a subscription did with a message that was offered to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Offered {
-    /// It is on its way.
-    Queued,
-    /// It became a cursor that will read it from the tail.
-    FellBehind,
-    /// It has it already, or will read it later.
-    No,
+/// What a subscription did with a run that was offered to it. What it neither queued nor fell behind of, it has already
+/// or will read later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offered {
+    /// So many messages are on their way.
+    pub queued: usize,
+    /// It became a cursor that will read the others from the tail.
+    pub fell_behind: bool,
 }
 
 impl Connection {
-    /// A new message for one of the subscriptions: queued, unless it cannot take more.
+    /// New messages for one of the subscriptions: queued, unless it cannot take more.
     pub fn offer(
         &mut self,
         member: Member,
-        message: &Message,
+        run: &[Arc<Message>],
         frames: &mut Frames,
         queues: &mut Queues,
         cap: usize,
     ) -> Offered {
-        let Some(slot) = self.subscriptions.slots.get_mut(member.subscription as usize) else { return Offered::No };
-        let Slot::Live(seat) = slot else { return Offered::No };
-        if message.seq <= seat.through {
-            return Offered::No;
-        }
+        let mut offered = Offered::default();
+        let Some(slot) = self.subscriptions.slots.get_mut(member.subscription as usize) else { return offered };
+        let Slot::Live(seat) = slot else { return offered };
+        // Who has come in the middle of it has the first of them already.
+        let new = &run[run.iter().take_while(|message| message.seq <= seat.through).count()..];
+        let Some(last) = new.last() else { return offered };
         let windowed = if seat.auto { None } else { self.session.subscription(member.subscription) };
-        let is_shut = windowed.is_some_and(|handle| self.session.window(handle) == 0);
-        if self.outbound.is_full(cap) || is_shut {
+        if let Some(handle) = windowed {
+            for message in new {
+                if self.outbound.is_full(cap) || self.session.window(handle) == 0 {
+                    offered.fell_behind = true;
+                    break;
+                }
+                seat.through = message.seq;
+                let ack = self.session.delivered(handle, &message.id.to_string());
+                self.outbound.push(frames.single(member.shape, message, ack.as_deref(), false), queues);
+                offered.queued += 1;
+            }
+        } else if self.outbound.is_full(cap) {
+            offered.fell_behind = true;
+        } else {
+            seat.through = last.seq;
+            let all = new.len() == run.len();
+            let octets = if all { frames.shared(member.shape, run) } else { frames.together(member.shape, new) };
+            self.outbound.push(octets, queues);
+            offered.queued = new.len();
+        }
+        if offered.fell_behind {
             let behind = Behind { seat: *seat, replayed: seat.through, reading: false, past: None };
             *slot = Slot::Behind(Box::new(behind));
             self.subscriptions.behind += 1;
-            return Offered::FellBehind;
         }
-        seat.through = message.seq;
-        let frame = match windowed {
-            None => frames.shared(member.shape, message),
-            Some(handle) => {
-                let ack = self.session.delivered(handle, &message.id.to_string());
-                frames.single(member.shape, message, ack.as_deref(), false)
-            }
-        };
-        self.outbound.push(frame, queues);
-        Offered::Queued
+        offered
     }
 
     /// The next messages for a cursor.

@@ -220,9 +220,9 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     fn sweep(&mut self) {
         let Self { hub, slots, touched, settings, metrics, spares, .. } = self;
         let mut count = Count::default();
-        hub.sweep(&mut |member, message, frames| {
+        hub.sweep(&mut |member, run, frames| {
             let (cap, queues) = (settings.outbound_bytes, &mut spares.queues);
-            count.add(offer(slots, touched, cap, member, message, frames, queues));
+            count.add(offer(slots, touched, cap, member, run, frames, queues));
         });
         count.report(metrics);
     }

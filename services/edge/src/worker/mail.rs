@@ -1,6 +1,6 @@
 //! What a worker does with what the rest of the edge tells it.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use super::{
     Authenticated,
@@ -43,8 +43,8 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     /// Messages and answers of the follower; they must be handed over in its order.
     pub fn handle_follower(&mut self, what: FromFollower) {
         match what {
-            FromFollower::Batch(messages) => self.deliver(messages),
-            FromFollower::Message(message) => self.deliver([message]),
+            FromFollower::Batch(messages) => self.deliver(&messages),
+            FromFollower::Message(message) => self.deliver(slice::from_ref(&message)),
             FromFollower::Subscribed { who, room, after, position, resumed } => {
                 if self.is_tenant(who.connection, who.generation) {
                     self.with(who.connection, |it, cx| it.handle_subscribed(who, (room, after), position, resumed, cx));
@@ -80,14 +80,12 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         }
     }
 
-    fn deliver(&mut self, messages: impl IntoIterator<Item = Arc<Message>>) {
+    fn deliver(&mut self, messages: &[Arc<Message>]) {
         let Self { hub, slots, touched, settings, metrics, spares, .. } = self;
         let (mut count, cap) = (Count::default(), settings.outbound_bytes);
-        for message in messages {
-            hub.deliver(message, &mut |member, message, frames| {
-                count.add(offer(slots, touched, cap, member, message, frames, &mut spares.queues));
-            });
-        }
+        hub.deliver(messages, &mut |member, run, frames| {
+            count.add(offer(slots, touched, cap, member, run, frames, &mut spares.queues));
+        });
         count.report(metrics);
     }
 

@@ -1,5 +1,7 @@
 //! What a turn of the worker's loop does to single connections: hand them something, and at its end their one write.
 
+use std::sync::Arc;
+
 use super::{
     core::{Core, Slot},
     socket::ClientSocket,
@@ -125,38 +127,35 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
 /// What a batch came to: one addition to each counter, not one for each delivery.
 #[derive(Default)]
 pub(super) struct Count {
-    queued: u64,
-    fell_behind: i64,
+    queued: usize,
+    fell_behind: usize,
 }
 
 impl Count {
-    pub(super) fn add(&mut self, offered: Offered) {
-        match offered {
-            Offered::Queued => self.queued += 1,
-            Offered::FellBehind => self.fell_behind += 1,
-            Offered::No => {}
-        }
+    pub(super) fn add(&mut self, Offered { queued, fell_behind }: Offered) {
+        self.queued += queued;
+        self.fell_behind += usize::from(fell_behind);
     }
 
     pub(super) fn report(&self, metrics: &Metrics) {
-        metrics.delivery.deliveries.inc_by(self.queued);
-        metrics.delivery.cursors.inc_by(self.fell_behind);
+        metrics.delivery.deliveries.inc_by(self.queued as u64);
+        metrics.delivery.cursors.inc_by(self.fell_behind as i64);
     }
 }
 
-/// Offers a message to one member of a room and notes who has to be written to.
+/// Offers a run to one member of a room and notes who has to be written to.
 pub(super) fn offer<S>(
     slots: &mut slab::Slab<Slot<S>>,
     touched: &mut Vec<usize>,
     cap: usize,
     member: Member,
-    message: &Message,
+    run: &[Arc<Message>],
     frames: &mut Frames,
     queues: &mut Queues,
 ) -> Offered {
     let slot = member.connection as usize;
-    let Some(it) = slots.get_mut(slot) else { return Offered::No };
-    let offered = it.connection.offer(member, message, frames, queues, cap);
+    let Some(it) = slots.get_mut(slot) else { return Offered::default() };
+    let offered = it.connection.offer(member, run, frames, queues, cap);
     if !it.connection.touched {
         it.connection.touched = true;
         touched.push(slot);

@@ -1,20 +1,19 @@
 //! tokio-tungstenite at its best: a task and a bounded channel for each connection, a small read buffer, all that is pending
 //! fed, then one flush.
 
-use std::{cell::RefCell, collections::HashMap, io, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::mpsc::{self, Receiver, Sender},
-    task::spawn_local,
 };
 use tokio_tungstenite::{
     WebSocketStream, accept_async_with_config,
     tungstenite::{Error, Message, Utf8Bytes, protocol::WebSocketConfig},
 };
 
-use super::stomp::{self, Said};
+use super::stomp;
 
 /// A connection's backlog; what does not fit is lost, which the crowd counts.
 const BACKLOG: usize = 1024;
@@ -23,29 +22,16 @@ const BATCH: usize = 64;
 const READ_BUFFER: usize = 2 * 1024;
 
 #[derive(Default)]
-struct Rooms {
+pub(super) struct Rooms {
     by_name: HashMap<String, Vec<Sender<Utf8Bytes>>>,
     sent: u64,
 }
 
-/// Serves until it is killed.
+/// Serves one connection.
 ///
 /// # Errors
-/// The listener fails.
-pub(super) async fn serve(listener: TcpListener) -> io::Result<()> {
-    let rooms = Rc::new(RefCell::new(Rooms::default()));
-    loop {
-        let (socket, _) = listener.accept().await?;
-        socket.set_nodelay(true)?;
-        let rooms = Rc::clone(&rooms);
-        spawn_local(async move {
-            // However it ends, the client sees it.
-            let _ = client(socket, &rooms).await;
-        });
-    }
-}
-
-async fn client(socket: TcpStream, rooms: &RefCell<Rooms>) -> Result<(), Error> {
+/// It has ended otherwise than by its client's close.
+pub(super) async fn client(socket: TcpStream, rooms: Rc<RefCell<Rooms>>) -> Result<(), Error> {
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
     let mut socket = accept_async_with_config(socket, Some(config)).await?;
     let (sender, mut messages) = mpsc::channel(BACKLOG);
@@ -54,7 +40,7 @@ async fn client(socket: TcpStream, rooms: &RefCell<Rooms>) -> Result<(), Error> 
         tokio::select! {
             _ = messages.recv_many(&mut batch, BATCH) => write(&mut socket, &mut batch, &mut messages).await?,
             frame = socket.next() => match frame {
-                Some(frame) => take(&mut socket, frame?, rooms, &sender).await?,
+                Some(frame) => take(&mut socket, frame?, &rooms, &sender).await?,
                 None => return Ok(()),
             },
         }
@@ -82,18 +68,10 @@ async fn take(
     own: &Sender<Utf8Bytes>,
 ) -> Result<(), Error> {
     let Message::Text(text) = frame else { return Ok(()) };
-    let answer = match stomp::read(&text) {
-        Said::Connect => Some(stomp::CONNECTED.to_owned()),
-        Said::Subscribe { destination, receipt } => {
-            rooms.borrow_mut().by_name.entry(destination.to_owned()).or_default().push(own.clone());
-            receipt.map(stomp::receipt)
-        }
-        Said::Send { destination, receipt, body } => {
-            relay(&mut rooms.borrow_mut(), destination, body);
-            receipt.map(stomp::receipt)
-        }
-        Said::Other => None,
+    let join = |rooms: &mut Rooms, destination: &str| {
+        rooms.by_name.entry(destination.to_owned()).or_default().push(own.clone());
     };
+    let answer = stomp::answer(&text, &mut *rooms.borrow_mut(), join, relay);
     match answer {
         Some(answer) => socket.send(Message::text(answer)).await,
         None => Ok(()),

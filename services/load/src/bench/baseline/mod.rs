@@ -18,11 +18,18 @@ mod raw;
 mod stomp;
 
 use std::{
+    cell::RefCell,
     io::{self, Write as _},
     net::TcpListener,
+    rc::Rc,
 };
 
-use tokio::{runtime, task::LocalSet};
+use tokio::{
+    net::TcpStream,
+    runtime,
+    task::{LocalSet, spawn_local},
+};
+use tokio_tungstenite::tungstenite::Error;
 
 use super::settings::{BaselineKind, BaselineSettings};
 use crate::outcome::{Outcome, could_not_run};
@@ -45,14 +52,28 @@ fn serve(settings: &BaselineSettings) -> io::Result<()> {
         BaselineKind::Raw => raw::serve(listener, raw::Writing::Each),
         BaselineKind::Coalesced => raw::serve(listener, raw::Writing::Together),
         BaselineKind::Beats => beats::serve(listener),
-        BaselineKind::Natural => {
-            on_one_thread(async { natural::serve(tokio::net::TcpListener::from_std(listener)?).await })
-        }
-        BaselineKind::Best => on_one_thread(async { best::serve(tokio::net::TcpListener::from_std(listener)?).await }),
+        BaselineKind::Natural => on_one_thread(listener, natural::client),
+        BaselineKind::Best => on_one_thread(listener, best::client),
     }
 }
 
-fn on_one_thread(server: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+/// A task for each connection, all of them on this thread; they share their rooms.
+fn on_one_thread<R, C>(listener: TcpListener, client: impl Fn(TcpStream, Rc<RefCell<R>>) -> C) -> io::Result<()>
+where
+    R: Default,
+    C: Future<Output = Result<(), Error>> + 'static,
+{
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(LocalSet::new().run_until(server))
+    runtime.block_on(LocalSet::new().run_until(async {
+        let (listener, rooms) = (tokio::net::TcpListener::from_std(listener)?, Rc::default());
+        loop {
+            let (socket, _) = listener.accept().await?;
+            socket.set_nodelay(true)?;
+            let served = client(socket, Rc::clone(&rooms));
+            spawn_local(async {
+                // However it ends, the client sees it.
+                let _ = served.await;
+            });
+        }
+    }))
 }

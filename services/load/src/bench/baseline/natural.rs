@@ -1,48 +1,34 @@
 //! tokio-tungstenite as most people use it: a task for each connection that selects between the room's broadcast channel and
 //! the socket, `send` for each message, default buffers.
 
-use std::{cell::RefCell, collections::HashMap, io, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use futures_util::{SinkExt as _, StreamExt as _, future::pending};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::broadcast::{self, Receiver, Sender},
-    task::spawn_local,
 };
 use tokio_tungstenite::{
     WebSocketStream, accept_async,
     tungstenite::{Error, Message, Utf8Bytes},
 };
 
-use super::stomp::{self, Said};
+use super::stomp;
 
 /// A room's backlog; who is behind by more is cut.
 const BACKLOG: usize = 1024;
 
 #[derive(Default)]
-struct Rooms {
+pub(super) struct Rooms {
     by_name: HashMap<String, Sender<Utf8Bytes>>,
     sent: u64,
 }
 
-/// Serves until it is killed.
+/// Serves one connection.
 ///
 /// # Errors
-/// The listener fails.
-pub(super) async fn serve(listener: TcpListener) -> io::Result<()> {
-    let rooms = Rc::new(RefCell::new(Rooms::default()));
-    loop {
-        let (socket, _) = listener.accept().await?;
-        socket.set_nodelay(true)?;
-        let rooms = Rc::clone(&rooms);
-        spawn_local(async move {
-            // However it ends, the client sees it.
-            let _ = client(socket, &rooms).await;
-        });
-    }
-}
-
-async fn client(socket: TcpStream, rooms: &RefCell<Rooms>) -> Result<(), Error> {
+/// It has ended otherwise than by its client's close.
+pub(super) async fn client(socket: TcpStream, rooms: Rc<RefCell<Rooms>>) -> Result<(), Error> {
     let mut socket = accept_async(socket).await?;
     let mut room: Option<Receiver<Utf8Bytes>> = None;
     loop {
@@ -52,7 +38,7 @@ async fn client(socket: TcpStream, rooms: &RefCell<Rooms>) -> Result<(), Error> 
                 None => return Ok(()),
             },
             frame = socket.next() => match frame {
-                Some(frame) => take(&mut socket, frame?, rooms, &mut room).await?,
+                Some(frame) => take(&mut socket, frame?, &rooms, &mut room).await?,
                 None => return Ok(()),
             },
         }
@@ -73,28 +59,22 @@ async fn take(
     room: &mut Option<Receiver<Utf8Bytes>>,
 ) -> Result<(), Error> {
     let Message::Text(text) = frame else { return Ok(()) };
-    let answer = match stomp::read(&text) {
-        Said::Connect => Some(stomp::CONNECTED.to_owned()),
-        Said::Subscribe { destination, receipt } => {
-            let mut rooms = rooms.borrow_mut();
-            let sender = rooms.by_name.entry(destination.to_owned()).or_insert_with(|| broadcast::channel(BACKLOG).0);
-            *room = Some(sender.subscribe());
-            receipt.map(stomp::receipt)
-        }
-        Said::Send { destination, receipt, body } => {
-            let mut rooms = rooms.borrow_mut();
-            rooms.sent += 1;
-            let message = stomp::message(destination, rooms.sent, body);
-            if let Some(sender) = rooms.by_name.get(destination) {
-                // Nobody may be there.
-                let _ = sender.send(message.into());
-            }
-            receipt.map(stomp::receipt)
-        }
-        Said::Other => None,
+    let join = |rooms: &mut Rooms, destination: &str| {
+        let sender = rooms.by_name.entry(destination.to_owned()).or_insert_with(|| broadcast::channel(BACKLOG).0);
+        *room = Some(sender.subscribe());
     };
+    let answer = stomp::answer(&text, &mut *rooms.borrow_mut(), join, relay);
     match answer {
         Some(answer) => socket.send(Message::text(answer)).await,
         None => Ok(()),
+    }
+}
+
+fn relay(rooms: &mut Rooms, destination: &str, body: &str) {
+    rooms.sent += 1;
+    let message = stomp::message(destination, rooms.sent, body);
+    if let Some(sender) = rooms.by_name.get(destination) {
+        // Nobody may be there.
+        let _ = sender.send(message.into());
     }
 }

@@ -14,7 +14,7 @@ use mio::{
 
 use super::{
     frames::{self, Came, Input},
-    stomp::{self, Said},
+    stomp,
 };
 
 /// When frames are written.
@@ -119,18 +119,10 @@ impl Raw {
     }
 
     fn take(&mut self, index: usize, text: &str) {
-        let answer = match stomp::read(text) {
-            Said::Connect => Some(stomp::CONNECTED.to_owned()),
-            Said::Subscribe { destination, receipt } => {
-                self.rooms.entry(destination.to_owned()).or_default().members.push(index);
-                receipt.map(stomp::receipt)
-            }
-            Said::Send { destination, receipt, body } => {
-                self.relay(destination, body);
-                receipt.map(stomp::receipt)
-            }
-            Said::Other => None,
+        let join = |raw: &mut Raw, destination: &str| {
+            raw.rooms.entry(destination.to_owned()).or_default().members.push(index);
         };
+        let answer = stomp::answer(text, self, join, Raw::relay);
         if let Some(answer) = answer {
             let mut out = Vec::with_capacity(answer.len() + 4);
             frames::text(&mut out, &answer);

@@ -2,7 +2,7 @@
 
 /// A client's frame.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said<'a> {
+enum Said<'a> {
     /// Answered with [`CONNECTED`].
     Connect,
     /// Answered with a [`receipt`].
@@ -26,10 +26,10 @@ pub(super) enum Said<'a> {
 }
 
 /// The answer to CONNECT.
-pub(super) const CONNECTED: &str = "CONNECTED\nversion:1.2\nheart-beat:0,0\n\n\0";
+const CONNECTED: &str = "CONNECTED\nversion:1.2\nheart-beat:0,0\n\n\0";
 
 /// Reads a frame that came as one WebSocket message.
-pub(super) fn read(frame: &str) -> Said<'_> {
+fn read(frame: &str) -> Said<'_> {
     let Some((head, rest)) = frame.split_once("\n\n") else { return Said::Other };
     let mut lines = head.lines();
     let command = lines.next().unwrap_or_default();
@@ -46,8 +46,30 @@ pub(super) fn read(frame: &str) -> Said<'_> {
     }
 }
 
+/// What a client's frame is answered with. `join` and `relay` do in `rooms` what it asks for: with the destination, and with
+/// the destination and the body.
+pub(super) fn answer<R>(
+    frame: &str,
+    rooms: &mut R,
+    join: impl FnOnce(&mut R, &str),
+    relay: impl FnOnce(&mut R, &str, &str),
+) -> Option<String> {
+    match read(frame) {
+        Said::Connect => Some(CONNECTED.to_owned()),
+        Said::Subscribe { destination, receipt } => {
+            join(rooms, destination);
+            receipt.map(self::receipt)
+        }
+        Said::Send { destination, receipt, body } => {
+            relay(rooms, destination, body);
+            receipt.map(self::receipt)
+        }
+        Said::Other => None,
+    }
+}
+
 /// A RECEIPT.
-pub(super) fn receipt(id: &str) -> String {
+fn receipt(id: &str) -> String {
     format!("RECEIPT\nreceipt-id:{id}\n\n\0")
 }
 
