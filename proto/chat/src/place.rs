@@ -1,6 +1,9 @@
 //! A record's place in the log, and its one spelling: the message-id.
 
-use std::{fmt, io::Write, str::FromStr};
+use std::{
+    fmt,
+    str::{self, FromStr},
+};
 
 /// A record's place and a check of what lies there: `{partition}-{offset}-{check}`, the check in 8 hex digits.
 /// The same on every edge and at every redelivery.
@@ -21,7 +24,7 @@ pub struct PlaceError;
 
 impl MessageId {
     /// The longest spelling, in octets.
-    pub const MAX_LEN: usize = 10 + 1 + 20 + 1 + 8;
+    pub const MAX_LEN: usize = 11 + 1 + 20 + 1 + 8;
 
     /// The check of a record's value: CRC-32/ISO-HDLC (zlib's, PNG's).
     pub fn check_of(value: &[u8]) -> u32 {
@@ -30,14 +33,38 @@ impl MessageId {
 
     /// Appends the spelling to `out`; allocates only if `out` must grow.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        // Writing into a Vec cannot fail.
-        let _ = write!(out, "{self}");
+        out.extend_from_slice(self.spelled(&mut [0; Self::MAX_LEN]).as_bytes());
+    }
+
+    /// The spelling, in a buffer. By hand: each message has one, and `fmt` costs a thousand instructions for it.
+    pub fn spelled<'a>(&self, buffer: &'a mut [u8; Self::MAX_LEN]) -> &'a str {
+        let mut at = Self::MAX_LEN;
+        let mut put = |octet| {
+            at -= 1;
+            buffer[at] = octet;
+        };
+        (0..8).for_each(|digit| put(b"0123456789abcdef"[(self.check >> (4 * digit) & 15) as usize]));
+        for number in [self.offset, self.partition.into()] {
+            put(b'-');
+            let mut rest = number.unsigned_abs();
+            loop {
+                put(b'0' + (rest % 10) as u8);
+                rest /= 10;
+                if rest == 0 {
+                    break;
+                }
+            }
+            if number < 0 {
+                put(b'-');
+            }
+        }
+        str::from_utf8(&buffer[at..]).unwrap_or_default()
     }
 }
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{:08x}", self.partition, self.offset, self.check)
+        f.write_str(self.spelled(&mut [0; Self::MAX_LEN]))
     }
 }
 
@@ -125,6 +152,12 @@ mod tests {
             prop_assert!(text.len() <= MessageId::MAX_LEN);
             prop_assert!(text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-')));
             prop_assert_eq!(String::from_utf8(text).unwrap().parse(), Ok(id));
+        }
+
+        #[test]
+        fn is_spelled_as_numbers_are(partition: i32, offset: i64, check: u32) {
+            let id = MessageId { partition, offset, check };
+            prop_assert_eq!(id.to_string(), format!("{partition}-{offset}-{check:08x}"));
         }
 
         #[test]

@@ -33,8 +33,19 @@ pub(crate) enum Half {
     Value,
 }
 
+/// A table: each octet of each header is looked at.
+static SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &[u8] = b"\\:\n\r\0";
+    while let [first, others @ ..] = rest {
+        table[*first as usize] = true;
+        rest = others;
+    }
+    table
+};
+
 pub(crate) fn is_special(byte: u8) -> bool {
-    matches!(byte, b'\\' | b':' | b'\n' | b'\r' | 0)
+    SPECIAL[usize::from(byte)]
 }
 
 /// Appends `text` so that it can end neither its half of the header nor its line. NUL has no escape at any version.

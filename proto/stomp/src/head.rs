@@ -22,6 +22,28 @@ pub(crate) fn without_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
+/// What there is to know of a header line before it is taken apart, from one pass over it.
+struct Marks {
+    colon: Option<usize>,
+    backslash: bool,
+    cr: bool,
+}
+
+impl Marks {
+    fn of(line: &[u8]) -> Marks {
+        let mut marks = Marks { colon: None, backslash: false, cr: false };
+        for (at, &octet) in line.iter().enumerate() {
+            match octet {
+                b':' if marks.colon.is_none() => marks.colon = Some(at),
+                b'\\' => marks.backslash = true,
+                b'\r' => marks.cr = true,
+                _ => {}
+            }
+        }
+        marks
+    }
+}
+
 /// Parses `head`, which ends with its empty line and has `headers` header lines.
 pub(crate) fn parse(head: &[u8], headers: usize, version: Option<Version>) -> Result<Head, ProtocolError> {
     if str::from_utf8(head).is_err() {
@@ -36,19 +58,20 @@ pub(crate) fn parse(head: &[u8], headers: usize, version: Option<Version>) -> Re
     let mut start = first + 1;
     for line in head[start.min(head.len())..].split_inclusive(|&octet| octet == b'\n').take(headers) {
         let text = without_cr(line.strip_suffix(b"\n").unwrap_or(line));
-        let Some(colon) = text.iter().position(|&octet| octet == b':') else {
+        let Marks { colon, backslash, cr } = Marks::of(text);
+        let Some(colon) = colon else {
             return Err(ProtocolError::malformed("a header line has no colon"));
         };
         if colon == 0 {
             return Err(ProtocolError::malformed("a header has an empty name"));
         }
-        if version == Some(Version::V1_2) && text.contains(&b'\r') {
+        if version == Some(Version::V1_2) && cr {
             return Err(ProtocolError::malformed("a header has a CR that is neither escaped nor part of a line end"));
         }
         let mut half = |from: usize, to: usize| -> Result<Span, ProtocolError> {
             let raw = &text[from..to];
             match escaped {
-                Some(version) if raw.contains(&b'\\') => {
+                Some(version) if backslash && raw.contains(&b'\\') => {
                     let at = head.len() + decoded.len();
                     if !unescape(version, raw, &mut decoded) {
                         return Err(ProtocolError::malformed(format!(

@@ -2,11 +2,15 @@
 
 use std::{
     collections::VecDeque,
+    future::Future,
+    pin::pin,
     sync::Arc,
+    task::{self, Poll, Wake, Waker},
+    thread::{self, Thread},
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::{sync::Notify, time::MissedTickBehavior};
+use tokio::sync::Notify;
 
 use crate::{
     follower::Follower,
@@ -21,6 +25,8 @@ use crate::{
 const SLICE: Duration = Duration::from_millis(1);
 /// Records between two looks at the clock.
 const DRAIN: usize = 64;
+/// How often the follower is told the time if nothing happens.
+const TICK: Duration = Duration::from_secs(1);
 /// Catching up that takes longer than this is said, again and again.
 const CATCHING_UP: Duration = Duration::from_secs(10);
 /// A worker that takes nothing for this long is dead (DESIGN §4).
@@ -52,44 +58,56 @@ pub fn run<F: Feed>(
     readiness: &Readiness,
     heartbeat: &Heartbeat,
 ) -> Result<(), LogError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| LogError(format!("the follower's runtime does not start: {error}")))?;
-    let mut shell = Shell {
-        feed,
-        follower,
-        inbox,
-        desk,
-        workers,
-        origin: Instant::now(),
-        taken: Vec::new(),
-        waiting: VecDeque::new(),
-    };
-    runtime.block_on(async {
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut caught_up, mut said) = (false, Instant::now());
-        loop {
-            heartbeat.beat(Instant::now());
-            shell.round(&mut tick).await?;
-            let first = shell.follower.take_first();
-            if caught_up {
-                first.into_iter().for_each(|appended_ms| shell.follower.observe_age(wall_ms() - appended_ms));
-            } else if shell.follower.is_caught_up() {
-                caught_up = true;
-                readiness.set(Check::Tail, Ok(()));
-            } else if said.elapsed() >= CATCHING_UP {
-                said = Instant::now();
-                let partitions = shell.follower.missing();
-                tracing::warn!(
-                    event = "catching_up",
-                    ?partitions,
-                    "the end of these partitions has not been reached yet"
-                );
-            }
+    let origin = Instant::now();
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let (taken, waiting) = (Vec::new(), VecDeque::new());
+    let mut shell = Shell { feed, follower, inbox, desk, workers, waker, origin, next_tick: origin, taken, waiting };
+    let (mut caught_up, mut said) = (false, origin);
+    loop {
+        heartbeat.beat(Instant::now());
+        shell.round()?;
+        let first = shell.follower.take_first();
+        if caught_up {
+            first.into_iter().for_each(|appended_ms| shell.follower.observe_age(wall_ms() - appended_ms));
+        } else if shell.follower.is_caught_up() {
+            caught_up = true;
+            readiness.set(Check::Tail, Ok(()));
+        } else if said.elapsed() >= CATCHING_UP {
+            said = Instant::now();
+            let partitions = shell.follower.missing();
+            tracing::warn!(event = "catching_up", ?partitions, "the end of these partitions has not been reached yet");
         }
-    })
+    }
+}
+
+/// Wakes the follower's thread. It has one future at a time and sleeps between two polls of it, so a runtime would only
+/// stand between it and the one who wakes it.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// What the future comes to, unless the deadline comes first.
+fn wait<F: Future>(future: F, waker: &Waker, deadline: Instant) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut cx = task::Context::from_waker(waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return Some(output);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        thread::park_timeout(left);
+    }
 }
 
 fn wall_ms() -> i64 {
@@ -103,28 +121,32 @@ struct Shell<'a, F> {
     inbox: &'a FollowerInbox,
     desk: &'a Desk,
     workers: &'a [Arc<Inbox<FromFollower>>],
+    waker: Waker,
     origin: Instant,
+    next_tick: Instant,
     taken: Vec<ToFollower>,
     waiting: VecDeque<ToFollower>,
 }
 
 impl<F: Feed> Shell<'_, F> {
     /// Waits for something, then handles commands and records for about a millisecond each, then hands over.
-    async fn round(&mut self, tick: &mut tokio::time::Interval) -> Result<(), LogError> {
-        let follower = &mut self.follower;
-        let mut first = |event: FeedEvent<'_>| follower.handle_feed(event);
-        let mut ticked = false;
+    fn round(&mut self) -> Result<(), LogError> {
         if self.waiting.is_empty() {
-            tokio::select! {
-                biased;
-                () = self.inbox.notify.notified() => {}
-                _ = tick.tick() => ticked = true,
-                result = self.feed.wait(&mut first) => result?,
-            }
+            let Self { feed, follower, inbox, waker, next_tick, .. } = self;
+            let mut first = |event: FeedEvent<'_>| follower.handle_feed(event);
+            let something = async {
+                tokio::select! {
+                    biased;
+                    () = inbox.notify.notified() => Ok(()),
+                    result = feed.wait(&mut first) => result,
+                }
+            };
+            wait(something, waker, *next_tick).unwrap_or(Ok(()))?;
         }
         let now = self.origin.elapsed();
         self.follower.set_wall_clock(wall_ms());
-        if ticked {
+        if self.origin + now >= self.next_tick {
+            self.next_tick = self.origin + now + TICK;
             self.follower.handle_tick(now);
         }
         self.handle_commands(now);

@@ -7,6 +7,7 @@
 use std::{fmt::Write, hash::BuildHasher, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
+use chat_proto::MessageId;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
@@ -152,8 +153,8 @@ impl Frames {
         let Self { known, destination, message_id, timestamp, .. } = self;
         let (shape, content) = (known[id as usize].shape(), &message.content);
         [&mut *destination, message_id, timestamp].into_iter().for_each(String::clear);
+        *message_id += message.id.spelled(&mut [0; MessageId::MAX_LEN]);
         // Writing to a String cannot fail.
-        let _ = write!(message_id, "{}", message.id);
         let _ = write!(timestamp, "{}", message.timestamp_ms);
         *destination += shape.prefix;
         *destination += content.room();

@@ -8,7 +8,7 @@
 use std::{collections::VecDeque, hash::BuildHasher, hash::Hash, time::Duration};
 
 use chat_proto::Peek;
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 /// How long a repeat counts as one, in the log's own time. The same in the whole cluster.
 pub const WINDOW: Duration = Duration::from_secs(120);

@@ -7,6 +7,8 @@ const TICK_MS: u64 = 64;
 /// 1024 ticks reach 65 s ahead; what lies further is put into the last slot and looked at again then.
 const SLOTS: u64 = 1024;
 
+const WORDS: usize = (SLOTS / 64) as usize;
+
 /// When an entry comes up, in ticks since the worker's origin. 0 = not armed.
 pub type Tick = u64;
 
@@ -14,6 +16,8 @@ pub type Tick = u64;
 pub struct Wheel {
     /// Keys alone: all that is in a slot comes up in the same revolution, so its tick is known.
     slots: Vec<Vec<u32>>,
+    /// A bit for each slot that holds something: the next one is looked for in every turn of the worker.
+    used: [u64; WORDS],
     now: Tick,
     armed: usize,
 }
@@ -21,7 +25,7 @@ pub struct Wheel {
 impl Wheel {
     /// An empty wheel at the origin of time.
     pub fn new() -> Self {
-        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), now: 0, armed: 0 }
+        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), used: [0; WORDS], now: 0, armed: 0 }
     }
 
     /// Arms `key` for `deadline`, unless `current` (its armed tick) already comes up early enough.
@@ -31,7 +35,9 @@ impl Wheel {
         if current > self.now && current <= wanted {
             return current;
         }
-        self.slots[(wanted % SLOTS) as usize].push(key as u32);
+        let at = wanted % SLOTS;
+        self.slots[at as usize].push(key as u32);
+        self.used[(at / 64) as usize] |= 1 << (at % 64);
         self.armed += 1;
         wanted
     }
@@ -41,7 +47,9 @@ impl Wheel {
         let target = millis(now) / TICK_MS;
         while self.now < target {
             self.now += 1;
-            let slot = &mut self.slots[(self.now % SLOTS) as usize];
+            let at = self.now % SLOTS;
+            self.used[(at / 64) as usize] &= !(1 << (at % 64));
+            let slot = &mut self.slots[at as usize];
             self.armed -= slot.len();
             let tick = self.now;
             // The slot's memory is given back: a crowd that came at once would leave its size behind in one slot after
@@ -55,11 +63,26 @@ impl Wheel {
 
     /// How long until the next tick that may have entries; `None` when nothing is armed.
     pub fn until_next(&self, now: Duration) -> Option<Duration> {
-        if self.armed == 0 {
-            return None;
-        }
-        let ahead = (1..SLOTS).find(|ahead| !self.slots[((self.now + ahead) % SLOTS) as usize].is_empty())?;
+        let ahead = self.next_used()?;
         Some(Duration::from_millis((self.now + ahead) * TICK_MS).saturating_sub(now))
+    }
+
+    /// How many ticks ahead the next slot is that holds something.
+    fn next_used(&self) -> Option<u64> {
+        let from = (self.now + 1) % SLOTS;
+        let (first, bit) = ((from / 64) as usize, from % 64);
+        // The first word comes twice: what is behind the bit in it, and at last what is before it.
+        (0..=WORDS).find_map(|step| {
+            let at = (first + step) % WORDS;
+            let mask = match step {
+                0 => u64::MAX << bit,
+                WORDS => !(u64::MAX << bit),
+                _ => u64::MAX,
+            };
+            let word = self.used[at] & mask;
+            let found = at as u64 * 64 + u64::from(word.trailing_zeros());
+            (word != 0).then(|| (found + SLOTS - from) % SLOTS + 1)
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     auth::{AuthError, Authenticator, Identity},
+    chance,
     context::AuthJob,
     readiness::Heartbeat,
     worker::{Authenticated, Mailboxes},
@@ -87,13 +88,5 @@ pub fn run(
 
 /// 128 bits from the system's cryptographic source, in hex.
 pub fn random_hex() -> String {
-    let mut bytes = [0; 16];
-    // The one source that session ids may come from. Without it ids would be guessable, so there is none then.
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-        Err(error) => {
-            tracing::error!(event = "no_entropy", %error, "the system gives no random numbers");
-            std::process::abort()
-        }
-    }
+    chance::octets::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -87,6 +87,8 @@ pub struct Connection {
     pub readable: bool,
     /// Already in the worker's list of connections to settle.
     pub touched: bool,
+    /// Something has happened to it since its last write beside messages that were queued.
+    pub stirred: bool,
     /// What of the outbound queue the gauge knows.
     pub counted_bytes: usize,
     opened: Moment,
@@ -128,6 +130,7 @@ impl Connection {
             armed: 0,
             readable: true,
             touched: false,
+            stirred: true,
             counted_bytes: 0,
             opened: now.into(),
             phase: Phase::New(Box::new(credentials)),
@@ -296,6 +299,13 @@ impl Connection {
             }
             _ => {}
         }
+    }
+
+    /// After a write: nothing that was to be sent is left and nothing else has happened, so that no deadline has come
+    /// nearer and nothing can go on that could not before.
+    pub fn is_as_before(&self) -> bool {
+        let at_rest = !self.stirred && self.armed != 0 && self.counted_bytes == 0 && self.outbound.is_empty();
+        at_rest && self.paused_since.is_none() && !self.readable && self.subscriptions.behind == 0
     }
 
     fn version(&self) -> Version {

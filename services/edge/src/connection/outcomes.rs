@@ -118,7 +118,7 @@ impl Connection {
     fn acknowledge(&mut self, receipt: &str, place: &Stored) {
         let (mut id, mut timestamp) = ([0; MessageId::MAX_LEN], [0; 20]);
         let headers =
-            [("message-id", written(&mut id, place.id)), ("timestamp", written(&mut timestamp, place.timestamp_ms))];
+            [("message-id", place.id.spelled(&mut id)), ("timestamp", written(&mut timestamp, place.timestamp_ms))];
         self.session.receipt(receipt, &headers);
     }
 

@@ -65,6 +65,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     partitions: Vec<Partition>,
+    /// Grows with each change of the partitions.
+    changes: u64,
     /// Records taken and not yet stored; not empty only while `held`.
     queue: VecDeque<(NewRecord, Pending)>,
     /// Outcomes not yet reported; in the order of settling.
@@ -73,6 +75,8 @@ struct State {
     held: bool,
     acknowledgements_held: bool,
     delivering: bool,
+    /// Somebody waits, or has waited, for everything to be settled.
+    flushing: bool,
     away: bool,
     clock_ms: Option<i64>,
     capacity: usize,
@@ -109,17 +113,21 @@ impl MemoryLog {
         let mut state = self.shared.lock();
         let wanted = usize::try_from(partitions).unwrap_or(0).max(state.partitions.len());
         state.partitions.resize_with(wanted, Partition::default);
+        state.changes += 1;
         drop(state);
         self.shared.news.notify_waiters();
     }
 
     /// Forgets what lies below `offset`, as retention does.
     pub fn trim(&self, partition: i32, offset: i64) {
-        if let Some(p) = self.shared.lock().partitions.get_mut(index(partition)) {
+        let mut state = self.shared.lock();
+        state.changes += 1;
+        if let Some(p) = state.partitions.get_mut(index(partition)) {
             while p.low < offset && p.records.pop_front().is_some() {
                 p.low += 1;
             }
         }
+        drop(state);
         self.shared.news.notify_waiters();
     }
 
@@ -193,7 +201,7 @@ impl Shared {
             state = self.lock();
             state.delivering = false;
         }
-        if state.in_flight() == 0 {
+        if state.flushing && state.in_flight() == 0 {
             self.settled.notify_all();
         }
     }
@@ -227,6 +235,7 @@ impl State {
         let Some(p) = self.partitions.get_mut(index(partition)) else {
             return Outcome::Refused(Reason::Unavailable);
         };
+        self.changes += 1;
         // Append time never runs backwards inside a partition.
         let timestamp_ms = p.records.back().map_or(now, |last| now.max(last.timestamp_ms));
         let offset = p.high();
@@ -298,7 +307,8 @@ impl Log for MemoryLog {
     }
 
     fn flush(&self, timeout: Duration) -> usize {
-        let state = self.shared.lock();
+        let mut state = self.shared.lock();
+        state.flushing = true;
         let waited = self.shared.settled.wait_timeout_while(state, timeout, |s| s.in_flight() > 0);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let left = state.in_flight();

@@ -56,11 +56,21 @@ impl<L: Log> Worker<L> {
     /// Runs until the process ends.
     pub fn run(mut self, heartbeat: &Heartbeat) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
+        let mut mail_only = false;
         loop {
             let patience = self.core.patience(self.origin.elapsed());
-            match self.poll.poll(&mut events, Some(patience)) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-                _ => {}
+            let may_sleep = self.mail.may_sleep();
+            // Mail that came in the middle of a turn is looked at without a system call, but sockets wait for one such
+            // turn at most.
+            mail_only = !may_sleep && !mail_only;
+            if mail_only {
+                events.clear();
+            } else {
+                let patience = if may_sleep { patience } else { Duration::ZERO };
+                match self.poll.poll(&mut events, Some(patience)) {
+                    Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                    _ => {}
+                }
             }
             heartbeat.beat(Instant::now());
             self.turn(&events, self.origin.elapsed());
@@ -68,10 +78,10 @@ impl<L: Log> Worker<L> {
     }
 
     fn turn(&mut self, events: &Events, now: Duration) {
-        // Before looking into the mailboxes: whoever writes from now on rings again.
-        self.mail.answer_bell();
         self.core.begin_turn(now);
-        self.take_mail();
+        if self.mail.answer_bell() {
+            self.take_mail();
+        }
         for event in events {
             let Token(slot) = event.token();
             self.core.handle_readiness(slot, event.is_readable(), event.is_writable(), event.is_read_closed());

@@ -64,15 +64,20 @@ pub struct Mailboxes {
     bell: Arc<Bell>,
 }
 
-/// Wakes the worker once until it has looked.
+/// Wakes the worker, but only out of its sleep: while it is awake it is enough that it looks before it falls asleep.
+///
+/// Both sides write one flag and then read the other, in one order for all (`SeqCst`), so one of them sees the other.
 struct Bell {
     waker: Waker,
+    /// Something has come since the worker last looked.
     rung: AtomicBool,
+    asleep: AtomicBool,
 }
 
 impl Bell {
     fn ring(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
+        self.rung.store(true, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
             // Fails only when the worker's poll is gone, and with it the worker.
             self.waker.wake().ok();
         }
@@ -82,7 +87,7 @@ impl Bell {
 impl Mailboxes {
     /// `in_flight` is the most records that the log's producer holds.
     pub fn new(registry: &Registry, token: Token, in_flight: usize) -> io::Result<Self> {
-        let bell = Arc::new(Bell { waker: Waker::new(registry, token)?, rung: AtomicBool::new(false) });
+        let bell = Arc::new(Bell { waker: Waker::new(registry, token)?, rung: false.into(), asleep: false.into() });
         fn ring(bell: &Arc<Bell>) -> impl Fn() + Send + Sync + 'static {
             let bell = bell.clone();
             move || bell.ring()
@@ -97,9 +102,16 @@ impl Mailboxes {
         })
     }
 
-    /// The worker has woken up: whoever writes from now on wakes it again.
-    pub(super) fn answer_bell(&self) {
-        self.bell.rung.store(false, Ordering::Release);
+    /// The worker is about to sleep: whoever writes from now on wakes it. Whether it may, because nothing has come.
+    pub(super) fn may_sleep(&self) -> bool {
+        self.bell.asleep.store(true, Ordering::SeqCst);
+        !self.bell.rung.load(Ordering::SeqCst)
+    }
+
+    /// The worker is awake. Whether something has come since it last asked; whoever writes from now on rings again.
+    pub(super) fn answer_bell(&self) -> bool {
+        self.bell.asleep.store(false, Ordering::SeqCst);
+        self.bell.rung.swap(false, Ordering::SeqCst)
     }
 }
 

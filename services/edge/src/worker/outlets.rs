@@ -6,11 +6,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::SystemTime,
 };
 
-use uuid::Uuid;
+use uuid::Builder;
 
 use crate::{
+    chance,
     context::{AuthJob, Shell},
     follower_thread::FollowerInbox,
     log::{Log, NewRecord, Reason, Ticket},
@@ -47,7 +49,9 @@ impl Identities for TokenDesk {
     }
 
     fn message_uuid(&self) -> [u8; 16] {
-        Uuid::now_v7().into_bytes()
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        Builder::from_unix_timestamp_millis(ms, &chance::octets()).into_uuid().into_bytes()
     }
 }
 

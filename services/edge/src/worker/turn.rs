@@ -26,6 +26,7 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
 
     fn act_on(&mut self, slot: usize, act: impl FnOnce(&mut Connection, &mut Context<'_>)) {
         let Some(it) = self.slots.get_mut(slot) else { return };
+        it.connection.stirred = true;
         let mut cx = Context {
             now: self.now,
             worker: self.index,
@@ -82,12 +83,19 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         let Some(it) = self.slots.get_mut(slot) else { return };
         it.connection.touched = false;
         match it.connection.outbound.flush(&mut it.socket, self.now, &mut self.spares.queues) {
-            Ok(more) => *written += more,
+            Ok(more) => {
+                *written += more;
+                // By far the most: it got a message and has taken it.
+                if it.connection.is_as_before() {
+                    return;
+                }
+            }
             Err(_) => self.act_on(slot, Connection::cannot_write),
         }
         self.act_on(slot, Connection::handle_flushed);
         let Some(it) = self.slots.get_mut(slot) else { return };
         let connection = &mut it.connection;
+        connection.stirred = false;
         let waiting = connection.outbound.bytes();
         let before = std::mem::replace(&mut connection.counted_bytes, waiting);
         self.queued_bytes += waiting as i64 - before as i64;

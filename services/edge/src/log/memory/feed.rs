@@ -15,6 +15,8 @@ pub struct MemoryFeed {
     cursors: Vec<Cursor>,
     /// The partition that is looked at first, so that a busy one does not starve the others.
     turn: usize,
+    /// Nothing was left when the log had changed so often.
+    seen: u64,
 }
 
 struct Cursor {
@@ -69,7 +71,7 @@ impl MemoryFeed {
     pub(super) fn new(shared: Arc<Shared>, reader: Arc<Reader>, start: Start) -> Self {
         let cursors: Vec<_> = shared.lock().partitions.iter().map(|p| Cursor::new(p, start)).collect();
         *reader.next() = cursors.iter().map(|cursor| cursor.next).collect();
-        Self { shared, reader, announced: 0, cursors, turn: 0 }
+        Self { shared, reader, announced: 0, cursors, turn: 0, seen: 0 }
     }
 
     /// Hands over one event if there is one.
@@ -90,6 +92,9 @@ impl MemoryFeed {
             return None;
         }
         let state = self.shared.lock();
+        if self.seen == state.changes {
+            return None;
+        }
         let n = state.partitions.len();
         if n > self.announced {
             self.announced = n;
@@ -106,6 +111,7 @@ impl MemoryFeed {
                 return Some((i32::try_from(p).unwrap_or(i32::MAX), found));
             }
         }
+        self.seen = state.changes;
         None
     }
 }
