@@ -5,7 +5,7 @@
 //! offsets before it. So an edge that reads [`WINDOW`] and [`SPAN`] further back than what it judges judges rightly,
 //! however few of the records between have a key.
 
-use std::{collections::VecDeque, hash::BuildHasher, hash::Hash, time::Duration};
+use std::{collections::VecDeque, hash::BuildHasher, hash::Hash, hint, time::Duration};
 
 use chat_proto::Peek;
 use foldhash::quality::RandomState;
@@ -40,6 +40,11 @@ impl Repeats {
         let same_uuid = self.all.note(u128::from_be_bytes(record.uuid), offset, self.now_ms);
         let same_key = record.idempotency_hash != 0 && self.keyed.note(record.idempotency_hash, offset, self.now_ms);
         same_uuid || same_key
+    }
+
+    /// Fetches from memory what a record will need that comes soon.
+    pub fn look_ahead(&self, record: &Peek) {
+        self.all.look_ahead(u128::from_be_bytes(record.uuid));
     }
 }
 
@@ -92,6 +97,11 @@ impl<T: Copy + Eq + Hash> Recent<T> {
         let repeats = self.put(value, number);
         self.order.push_back(Seen { value, offset, at_ms });
         repeats
+    }
+
+    fn look_ahead(&self, value: T) {
+        let at = self.hasher.hash_one(value) as usize & self.buckets.len().saturating_sub(1);
+        hint::black_box(self.buckets.get(at).map(|bucket| bucket.0[0]));
     }
 
     /// Notes under which number a value is seen; whether it was seen before.

@@ -74,6 +74,12 @@ impl Follower {
                 }
             }
             FeedEvent::Gap { partition, resumed_at } => self.handle_gap(partition, resumed_at),
+            FeedEvent::Soon(record) => {
+                self.tail.look_ahead(record.room);
+                if let Some(peek) = chat_proto::peek(record.value) {
+                    self.repeats_of(record.partition).look_ahead(&peek);
+                }
+            }
         }
     }
 

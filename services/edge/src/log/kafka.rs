@@ -5,7 +5,7 @@
 //! | `settings` | what librdkafka is told, and why; what the user may add |
 //! | `topic` | waits for Kafka at start; creates or checks the topic |
 //! | `producer`, `delivery`, `in_flight` | writing, delivery reports, how old the oldest unsettled record is |
-//! | `gather` | under load many records at once, never when quiet |
+//! | `gather`, `pace`, `rate` | under load many records at once, written and read; never when quiet |
 //! | `renewal`, `handover` | renewed credentials; from one producer to the next |
 //! | `feed`, `rewind`, `marks` | reading everything, in order; where that begins; where it stands |
 //! | `scan`, `observer` | looking back; questions about the topic |
@@ -32,7 +32,9 @@ mod in_flight;
 mod keeper;
 mod marks;
 mod observer;
+mod pace;
 mod producer;
+mod rate;
 mod reader;
 mod renewal;
 mod rewind;
@@ -47,10 +49,11 @@ pub use settings::{KafkaSettings, Renewals, Renewed, property_faults};
 pub use statistics::{KafkaStatistics, PartitionStatistics};
 
 use context::{State, lock};
-use gather::{Feeds, Gather};
+use gather::Gather;
 use keeper::{Keeper, KeeperThread};
 use observer::Observer;
 use producer::Producer;
+use rate::Feeds;
 use renewal::Renewal;
 use scan::Scanners;
 

@@ -131,6 +131,9 @@ pub enum FeedEvent<'a> {
     },
     /// The topic has this many partitions now; the new ones are read from their beginning.
     Partitions(i32),
+    /// A hint: this record will be told in a moment, before anything else is waited for. Nothing follows from it, but
+    /// what it will need can be fetched from memory while others are on their way too.
+    Soon(ReadRecord<'a>),
 }
 
 /// The one reader of the log in an edge. Lives on the follower's thread.

@@ -4,7 +4,7 @@
 //! entries form a chain, oldest to newest. Bounded in bytes and in age; what leaves is forgotten oldest first,
 //! and a room remembers up to where it has forgotten, so that a gap is never mistaken for silence.
 
-use std::{collections::VecDeque, ops::Deref, time::Duration};
+use std::{collections::VecDeque, hint, ops::Deref, time::Duration};
 
 use crate::log::ReadRecord;
 use bytes::Bytes;
@@ -212,6 +212,13 @@ impl Tail {
     /// The room's slot, if the tail knows the room.
     pub fn find(&self, name: &[u8]) -> Option<RoomId> {
         self.rooms.find(name)
+    }
+
+    /// Fetches from memory what a record of this room will need that comes soon.
+    pub fn look_ahead(&self, name: &[u8]) {
+        if let Some(last) = self.rooms.look_ahead(name).and_then(|last| self.entry(last)) {
+            hint::black_box(last.next);
+        }
     }
 
     /// The room's name.

@@ -49,6 +49,12 @@ impl Rooms {
         self.names.find(hash, |id| self.rooms[id as usize].is_called(name, hash))
     }
 
+    /// The newest kept entry of the room that this most likely is.
+    pub(super) fn look_ahead(&self, name: &[u8]) -> Option<Seq> {
+        let id = self.names.find(self.hasher.hash_one(name), |_| true)?;
+        self.rooms.get(id as usize).map(|room| room.last)
+    }
+
     /// The room's slot, a new one if need be.
     pub(super) fn find_or_add(&mut self, name: &[u8]) -> RoomId {
         let hash = self.hasher.hash_one(name);

@@ -106,7 +106,8 @@ impl Kafka {
     /// Writes records as they are, to the partition given; returns when all are acknowledged.
     #[track_caller]
     pub fn produce(&self, topic: &str, records: &[Raw<'_>]) {
-        let producer: BaseProducer = self.client().set("acks", "all").create().unwrap();
+        // Brokers refuse a batch above the topic's max.message.bytes as a whole.
+        let producer: BaseProducer = self.client().set("acks", "all").set("batch.size", "65536").create().unwrap();
         for (partition, key, value) in records {
             let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(*partition);
             record.key = *key;

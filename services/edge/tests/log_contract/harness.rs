@@ -82,9 +82,10 @@ pub(crate) enum Event {
     Partitions(i32),
 }
 
-impl From<FeedEvent<'_>> for Event {
-    fn from(event: FeedEvent<'_>) -> Self {
-        match event {
+impl Event {
+    /// A hint is none: what it announces follows.
+    fn of(event: FeedEvent<'_>) -> Option<Self> {
+        Some(match event {
             FeedEvent::Record(r) => Self::Record {
                 partition: r.partition,
                 offset: r.offset,
@@ -96,7 +97,8 @@ impl From<FeedEvent<'_>> for Event {
             FeedEvent::Gap { partition, resumed_at } => Self::Gap { partition, resumed_at },
             FeedEvent::Prelude { partition, until } => Self::Prelude { partition, until },
             FeedEvent::Partitions(n) => Self::Partitions(n),
-        }
+            FeedEvent::Soon(_) => return None,
+        })
     }
 }
 
@@ -128,14 +130,14 @@ impl<F: Feed> Reading<F> {
         let Self { feed, events, runtime } = self;
         let began = Instant::now();
         while !done(events) {
-            let mut sink = |event: FeedEvent<'_>| events.push(event.into());
+            let mut sink = |event: FeedEvent<'_>| events.extend(Event::of(event));
             let one = runtime.block_on(async { tokio::time::timeout(LIMIT, feed.wait(&mut sink)).await });
             match one {
                 Ok(waited) => waited.unwrap(),
                 Err(_) => panic!("{what}: nothing came for {LIMIT:?}; last {:?}", events.last()),
             }
             if !done(events) {
-                feed.drain(100, &mut |event| events.push(event.into())).unwrap();
+                feed.drain(100, &mut |event| events.extend(Event::of(event))).unwrap();
             }
             assert!(began.elapsed() < LIMIT, "{what}: not after {LIMIT:?}; {} events", events.len());
         }
@@ -146,7 +148,7 @@ impl<F: Feed> Reading<F> {
         let Self { feed, events, runtime } = self;
         let began = Instant::now();
         while events.iter().filter(|e| e.value().is_some()).count() < n {
-            let mut sink = |event: FeedEvent<'_>| events.push(event.into());
+            let mut sink = |event: FeedEvent<'_>| events.extend(Event::of(event));
             if let Ok(waited) = runtime.block_on(async { tokio::time::timeout(patience, feed.wait(&mut sink)).await }) {
                 waited.unwrap();
             }

@@ -65,7 +65,7 @@ impl Truth {
                 }
                 before.push(stored);
             }
-            FeedEvent::Gap { .. } | FeedEvent::EndOfPartition { .. } | FeedEvent::Prelude { .. } => {}
+            _ => {}
         };
         while feed.drain(64, &mut take).unwrap() == 64 {}
     }

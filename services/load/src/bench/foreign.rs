@@ -143,15 +143,18 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Begins to read at the end of each partition.
+    /// Begins to read at the end of each partition; `gathered`: its fetches wait at the brokers, as an edge's do under
+    /// load.
     ///
     /// # Errors
     /// There is no such topic, or no thread can be started.
-    pub(crate) fn start(brokers: &str, topic: &str, partitions: i32) -> Result<Control, String> {
+    pub(crate) fn start(brokers: &str, topic: &str, partitions: i32, gathered: bool) -> Result<Control, String> {
         let failed = |error: rdkafka::error::KafkaError| format!("a consumer: {error}");
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers).set("group.id", "klatsch-bench").set("enable.metrics.push", "false");
-        config.set("enable.auto.commit", "false").set("fetch.wait.max.ms", "500").set("fetch.min.bytes", "1");
+        let (most_ms, least_bytes) = if gathered { ("3", "65536") } else { ("500", "1") };
+        config.set("enable.auto.commit", "false");
+        config.set("fetch.wait.max.ms", most_ms).set("fetch.min.bytes", least_bytes);
         let consumer: BaseConsumer = config.create().map_err(failed)?;
         consumer.fetch_metadata(Some(topic), ANSWER).map_err(failed)?;
         let mut all = TopicPartitionList::new();

@@ -2,10 +2,12 @@
 
 use std::{
     collections::VecDeque,
-    future::Future,
+    pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
 };
+
+use futures_util::Stream as _;
 
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
@@ -23,6 +25,9 @@ use super::{
     rewind::Begin,
     settings::KafkaSettings,
 };
+
+/// Records taken from the client before the first of them is told: as many as the processor may fetch things for at once.
+const AHEAD: usize = 16;
 
 /// The reader of a [`KafkaLog`](super::KafkaLog). Needs no tokio runtime of its own.
 pub struct KafkaFeed {
@@ -60,7 +65,7 @@ impl End {
 impl KafkaFeed {
     /// Assigns every partition at an offset that exists: they were asked for before, on another client.
     pub(super) fn open(settings: &KafkaSettings, state: Arc<State>, begins: &[Begin]) -> Result<Self, KafkaError> {
-        let consumer = connect(settings, &state)?;
+        let consumer = connect(settings, false, &state)?;
         let mut pending = VecDeque::from([Pending::Partitions(begins.len())]);
         let mut assignment = TopicPartitionList::new();
         let (mut places, mut ends) = (Vec::new(), Vec::new());
@@ -195,18 +200,11 @@ impl Polled<'_> {
     ) -> Result<bool, LogError> {
         let event = match &polled {
             Ok(message) => {
-                let (partition, offset) = (message.partition(), message.offset());
-                let value = message.payload().unwrap_or_default();
-                if let Some(place) = self.place(partition) {
-                    place.passed(offset, value);
+                let record = read(message);
+                if let Some(place) = self.place(record.partition) {
+                    place.passed(record.offset, record.value);
                 }
-                FeedEvent::Record(ReadRecord {
-                    partition,
-                    offset,
-                    timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
-                    room: message.key().unwrap_or_default(),
-                    value,
-                })
+                FeedEvent::Record(record)
             }
             Err(KafkaError::PartitionEOF(partition)) => {
                 let offset = self.place(*partition).map_or(0, Place::next);
@@ -299,18 +297,40 @@ impl Feed for KafkaFeed {
             sink(event);
             handed += 1;
         }
-        let mut poll = Polled { state: &self.state, places: &self.places, ends: &mut self.ends };
+        let Self { consumer, state, places, ends, .. } = self;
+        let mut poll = Polled { state, places, ends };
+        let mut stream = pin!(consumer.stream());
+        let mut come = Vec::new();
         while handed < budget {
+            let wanted = AHEAD.min(budget - handed);
             // Pending may also mean that a statistics event was in the way; `wait` polls before it sleeps.
-            let Poll::Ready(polled) = poll_once(self.consumer.recv()) else { break };
-            handed += usize::from(poll.hand_over(polled, sink)?);
+            while come.len() < wanted
+                && let Poll::Ready(Some(polled)) = stream.as_mut().poll_next(&mut Context::from_waker(Waker::noop()))
+            {
+                come.push(polled);
+            }
+            if come.is_empty() {
+                break;
+            }
+            if come.len() > 1 {
+                come.iter().flatten().for_each(|message| sink(FeedEvent::Soon(read(message))));
+            }
+            for polled in come.drain(..) {
+                handed += usize::from(poll.hand_over(polled, sink)?);
+            }
         }
         Ok(handed)
     }
 }
 
-fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    std::pin::pin!(future).poll(&mut std::task::Context::from_waker(Waker::noop()))
+fn read<'a>(message: &'a BorrowedMessage<'_>) -> ReadRecord<'a> {
+    ReadRecord {
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+        room: message.key().unwrap_or_default(),
+        value: message.payload().unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]

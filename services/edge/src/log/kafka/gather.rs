@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, PoisonError, Weak,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread::JoinHandle,
@@ -18,7 +18,7 @@ use super::{
     context::{Alarm, lock},
     delivery::Sent,
     producer::Producer,
-    reader::FeedShared,
+    rate::{Feeds, Rate, position},
 };
 
 /// From one hand-over to the next. A record waits half of it; with what brokers take, the median stays below 3 ms.
@@ -32,8 +32,6 @@ const BUSY: f64 = 700.0;
 const QUIET: f64 = 500.0;
 /// How often the rate is looked at.
 const LOOK: Duration = Duration::from_millis(250);
-
-pub(super) type Feeds = Arc<Mutex<Vec<Weak<FeedShared>>>>;
 
 /// Stands before the producer.
 pub(super) struct Gather {
@@ -139,7 +137,7 @@ impl Shared {
     }
 
     fn run(&self, feeds: &Feeds) {
-        let mut rate = Rate::default();
+        let mut rate = Rate::new(LOOK);
         let mut held = lock(&self.held);
         while !held.stop {
             if held.records.is_empty() {
@@ -154,11 +152,12 @@ impl Shared {
                 }
                 self.hand_over(&mut held);
             }
-            if rate.is_due() {
+            let now = Instant::now();
+            if rate.is_due(now) {
                 drop(held);
-                let position = position(feeds);
+                let records = rate.look(position(feeds), now);
                 held = lock(&self.held);
-                held.busy = rate.is_busy(position, Instant::now(), held.busy);
+                held.busy = is_busy(records, held.busy);
             }
         }
         self.hand_over(&mut held);
@@ -169,40 +168,15 @@ impl Shared {
     }
 }
 
-/// Records read by the feed, all partitions together.
-fn position(feeds: &Feeds) -> i64 {
-    let feed = lock(feeds).iter().find_map(Weak::upgrade);
-    feed.map_or(0, |feed| feed.positions().iter().map(|(next, _)| next).sum())
-}
-
 /// Time until the next moment at which all edges hand over.
 fn until_window(now: SystemTime) -> Duration {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() % WINDOW.as_nanos();
     WINDOW - Duration::from_nanos(since as u64)
 }
 
-/// How many records a second the cluster writes.
-#[derive(Default)]
-struct Rate {
-    last: Option<(i64, Instant)>,
-}
-
-impl Rate {
-    fn is_due(&self) -> bool {
-        self.last.is_none_or(|(_, at)| at.elapsed() >= LOOK)
-    }
-
-    /// Whether records are to wait from now on.
-    fn is_busy(&mut self, position: i64, now: Instant, busy: bool) -> bool {
-        let Some((before, at)) = self.last.replace((position, now)) else { return false };
-        let seconds = now.saturating_duration_since(at).as_secs_f64();
-        // Another log, or a feed that begins: nothing is known.
-        if position < before || before == 0 || seconds <= 0.0 {
-            return false;
-        }
-        let rate = (position - before) as f64 / seconds;
-        rate >= if busy { QUIET } else { BUSY }
-    }
+/// Whether records are to wait from now on, at this rate of the cluster.
+fn is_busy(rate: Option<f64>, busy: bool) -> bool {
+    rate.is_some_and(|rate| rate >= if busy { QUIET } else { BUSY })
 }
 
 #[cfg(test)]
@@ -211,35 +185,20 @@ mod tests {
 
     #[test]
     fn it_waits_from_a_rate_on_and_stops_at_a_lower_one() {
-        let begun = Instant::now();
-        let mut rate = Rate::default();
-        let mut busy = rate.is_busy(1_000, begun, false);
-        let mut position = 1_000;
-        for (second, (records, wanted)) in [
-            (699, false),
-            (700, true),
-            (600, true),
-            (500, true),
-            (499, false),
-            (600, false),
-            (-900, false),
-            (800, true),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            position += records;
-            busy = rate.is_busy(position, begun + Duration::from_secs(second as u64 + 1), busy);
-            assert_eq!(busy, wanted, "{records} records in second {second}");
+        let mut busy = false;
+        for (rate, wanted) in [
+            (Some(699.0), false),
+            (Some(700.0), true),
+            (Some(600.0), true),
+            (Some(500.0), true),
+            (Some(499.0), false),
+            (Some(600.0), false),
+            (Some(800.0), true),
+            (None, false),
+        ] {
+            busy = is_busy(rate, busy);
+            assert_eq!(busy, wanted, "{rate:?}");
         }
-    }
-
-    #[test]
-    fn a_feed_that_begins_is_no_load() {
-        let begun = Instant::now();
-        let mut rate = Rate::default();
-        assert!(!rate.is_busy(0, begun, false));
-        assert!(!rate.is_busy(1_000_000, begun + LOOK, false));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, Weak, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -18,7 +18,9 @@ use super::{
     context::{Alarm, Fault, State, lock},
     marks::{self, Place},
     observer::{ANSWER, Found, Observer, number},
+    pace::Pace,
     producer::Producer,
+    rate::{Feeds, position},
     reader::{FeedShared, News},
     renewal::Renewal,
     scan::Scanners,
@@ -38,7 +40,7 @@ pub(super) struct Keeper {
     pub(super) observer: Arc<Observer>,
     pub(super) producer: Arc<Producer>,
     pub(super) scanners: Arc<Scanners>,
-    pub(super) feeds: Arc<Mutex<Vec<Weak<FeedShared>>>>,
+    pub(super) feeds: Feeds,
     pub(super) reports: Arc<dyn Reports>,
 }
 
@@ -58,7 +60,7 @@ impl Keeper {
     fn run(self) {
         let _alarm = Alarm { reports: &*self.reports, name: "log-keeper" };
         let (mut looked, mut asked) = (Instant::now(), Instant::now());
-        let mut stopped = Stopped::default();
+        let (mut stopped, mut pace) = (Stopped::default(), Pace::default());
         // The topic has been made anew, and some client still knows the one before.
         let mut outdated = false;
         loop {
@@ -85,6 +87,9 @@ impl Keeper {
             }
             self.state.forget_write_refusal();
             self.renew();
+            if healthy {
+                self.keep_pace(&mut pace);
+            }
             self.feeds().iter().for_each(|feed| feed.close_retired());
             self.observer.serve();
             self.scanners.serve();
@@ -104,6 +109,22 @@ impl Keeper {
                 outdated = self.start_anew().inspect_err(|why| tracing::warn!(why, "cannot start anew yet")).is_err();
             }
         }
+    }
+
+    /// Lets fetches wait where the cluster is busy.
+    fn keep_pace(&self, pace: &mut Pace) {
+        let Some(gathered) = pace.look(position(&self.feeds), Instant::now()) else { return };
+        let settings = lock(&self.settings).clone();
+        if !settings.gathers_fetches() {
+            return;
+        }
+        for feed in self.feeds() {
+            if let Err(error) = feed.set_gathered(gathered, &settings, &self.state) {
+                return tracing::warn!(%error, "cannot make the reader anew for this load yet");
+            }
+        }
+        pace.set(gathered);
+        tracing::info!(event = "reader_pace", gathered, "fetches wait at the brokers under load, and only then");
     }
 
     /// Whether a broker answers, and how many partitions the topic has.

@@ -6,6 +6,7 @@ use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
 mod tables;
 
+use super::pace::GATHERED;
 use tables::{CONSUMER, PRODUCER, PRODUCER_ALONE, REFUSED, SHARED};
 
 /// Where the log is and what the edge asks of it.
@@ -111,6 +112,11 @@ impl KafkaSettings {
         !self.properties.iter().any(|(key, _)| key == "linger.ms" || key == "queue.buffering.max.ms")
     }
 
+    /// Whether fetches wait under load: who sets when a fetch is answered has decided that alone.
+    pub(super) fn gathers_fetches(&self) -> bool {
+        !self.properties.iter().any(|(key, _)| GATHERED.iter().any(|(gathered, _)| gathered == key))
+    }
+
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.client(PRODUCER);
         config.set("message.max.bytes", self.max_message_bytes.to_string());
@@ -122,11 +128,20 @@ impl KafkaSettings {
         config
     }
 
-    pub(super) fn consumer(&self) -> ClientConfig {
+    fn consumer(&self) -> ClientConfig {
         let mut config = self.client(CONSUMER);
         // librdkafka refuses assign() without one. A label: nothing joins.
         config.set("group.id", self.client_id());
         self.overrides(&mut config, |key| PRODUCER_ALONE.contains(&key) || PRODUCER.iter().any(|(k, _)| *k == key));
+        config
+    }
+
+    /// The client that reads all; `gathered`: its fetches wait at the brokers.
+    pub(super) fn reader(&self, gathered: bool) -> ClientConfig {
+        let mut config = self.consumer();
+        for (key, value) in GATHERED.iter().filter(|_| gathered) {
+            config.set(*key, *value);
+        }
         config
     }
 
@@ -203,7 +218,13 @@ mod tests {
     #[test]
     fn librdkafka_takes_every_setting() {
         let settings = settings(&[("linger.ms", "3"), ("fetch.wait.max.ms", "7"), ("debug", "broker")]);
-        for config in [settings.producer(), settings.consumer(), settings.observer(), settings.scanner()] {
+        for config in [
+            settings.producer(),
+            settings.reader(false),
+            settings.reader(true),
+            settings.observer(),
+            settings.scanner(),
+        ] {
             config.create_native_config().unwrap();
             assert_eq!(config.get("client.id"), Some("klatsch-edge-a"));
         }
@@ -229,6 +250,8 @@ mod tests {
     fn who_sets_linger_has_it_so() {
         assert!(settings(&[("fetch.min.bytes", "1")]).gathers());
         assert!(!settings(&[("linger.ms", "0")]).gathers());
+        assert!(settings(&[("linger.ms", "0")]).gathers_fetches());
+        assert!(!settings(&[("fetch.wait.max.ms", "7")]).gathers_fetches());
     }
 
     #[test]

@@ -34,6 +34,8 @@ const LINGER_MS: u32 = 5;
 pub(crate) const PARTITIONS: i32 = 12;
 /// From the first record until all goes evenly.
 const SETTLE: Duration = Duration::from_secs(1);
+/// The same for an edge whose reader goes with the load.
+const IN_PACE: Duration = Duration::from_secs(3);
 /// How often a round is done again that a busy machine has spoilt.
 const ATTEMPTS: usize = 5;
 /// The tail is full after so long at this rate.
@@ -68,7 +70,7 @@ fn run(stage: &Stage) -> Result<Vec<Row>, String> {
     for round in 0..stage.rounds() {
         alone.push(few.measure(RATE, time)?);
         rooms.push(many.measure(RATE, time)?);
-        let control = stage.at(Place::Server, || Control::start(&brokers, &topic, PARTITIONS))?;
+        let control = stage.at(Place::Server, || Control::start(&brokers, &topic, PARTITIONS, true))?;
         beside.push(few.measure(RATE, time)?);
         drop(control);
         let [own, control] = [beside[round].follower_us, beside[round].control_us].map(|us| us * 1e3);
@@ -202,7 +204,7 @@ impl Listener {
         let own = Meter::new(std::process::id());
         let failed = |error: std::io::Error| format!("/proc/self: {error}");
         let writing = Foreign { rate, ..self.foreign.clone() }.start()?;
-        thread::sleep(SETTLE);
+        thread::sleep(IN_PACE);
         let (read, before) = (self.fleet.consumed()?, own.read().map_err(failed)?);
         let spent = self.fleet.watch(time)?;
         let (after, read) = (own.read().map_err(failed)?, self.fleet.consumed()? - read);
