@@ -24,6 +24,8 @@ pub(super) struct Values {
     /// The number of the oldest whole segment; numbers wrap.
     first: u32,
     open: BytesMut,
+    /// A block whose records are all gone: fresh memory would cost a page fault for every few records.
+    spare: BytesMut,
 }
 
 impl Values {
@@ -31,7 +33,11 @@ impl Values {
     pub(super) fn put(&mut self, value: &[u8]) -> Place {
         if self.open.capacity() - self.open.len() < value.len() {
             self.close();
-            self.open = BytesMut::with_capacity(BLOCK_BYTES.max(value.len()));
+            self.open = if self.spare.capacity() >= value.len().max(BLOCK_BYTES) {
+                std::mem::take(&mut self.spare)
+            } else {
+                BytesMut::with_capacity(BLOCK_BYTES.max(value.len()))
+            };
         }
         let at = self.open.len() as u32;
         self.open.extend_from_slice(value);
@@ -58,8 +64,17 @@ impl Values {
 
     /// Nothing before this segment is kept any more.
     pub(super) fn forget_before(&mut self, segment: u32) {
-        while self.first != segment && self.whole.pop_front().is_some() {
+        while self.first != segment
+            && let Some(gone) = self.whole.pop_front()
+        {
             self.first = self.first.wrapping_add(1);
+            // Whole again only if nobody holds a value of it.
+            if let Ok(mut block) = gone.try_into_mut() {
+                block.clear();
+                if block.capacity() >= BLOCK_BYTES {
+                    self.spare = block;
+                }
+            }
         }
     }
 
@@ -73,6 +88,30 @@ impl Values {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// performance.md row 8: in the long run nothing is allocated for values.
+    #[test]
+    fn row_8_blocks_are_used_again_unless_somebody_holds_a_value() {
+        let mut values = Values::default();
+        let fill = |values: &mut Values, octet: u8| {
+            let first = values.put(&[octet; 1_000]);
+            for _ in 1..BLOCK_BYTES / 1_000 {
+                values.put(&[octet; 1_000]);
+            }
+            (first, values.get(first).as_ptr())
+        };
+        let (_, one) = fill(&mut values, 1);
+        let (two, _) = fill(&mut values, 2);
+        values.forget_before(two.segment);
+        let (three, again) = fill(&mut values, 3);
+        assert_eq!(again, one);
+        let held = values.share(two);
+        let (four, _) = fill(&mut values, 4);
+        values.forget_before(three.segment);
+        let (_, other) = fill(&mut values, 5);
+        assert_ne!(other, held.as_ptr());
+        assert_eq!((held, values.get(four)), (Bytes::from(vec![2; 1_000]), &[4; 1_000][..]));
+    }
 
     #[test]
     fn values_are_what_was_put_whatever_is_shared_and_forgotten() {

@@ -134,6 +134,11 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         timers.min(asking).min(draining)
     }
 
+    /// Whether a large room is being served.
+    pub fn is_sweeping(&self) -> bool {
+        self.hub.is_sweeping()
+    }
+
     /// The slot that the next connection will have.
     pub fn next_slot(&self) -> usize {
         self.slots.vacant_key()

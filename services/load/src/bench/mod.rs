@@ -66,20 +66,25 @@ fn measure(settings: &BenchSettings) -> Result<Outcome, String> {
     let wanted = scenario::wanted(&words)?;
     let stage = Stage::new(settings.clone(), words == ["quick"])?;
     let mut rows = Vec::new();
-    let begun = Instant::now();
+    let (begun, mut failed) = (Instant::now(), None);
     for scenario in wanted {
         complain(&format!("{} ({:.0} s): {}", scenario.name, begun.elapsed().as_secs_f64(), scenario.what));
         match (scenario.run)(&stage) {
             Ok(more) => rows.extend(more),
             Err(why) if stage.stop.asked() => return finish(settings, &rows, Some(why)),
-            Err(why) => return finish(settings, &rows, Some(format!("{}: {why}", scenario.name))),
+            // The others are worth measuring all the same.
+            Err(why) => {
+                let why = format!("{}: {why}", scenario.name);
+                complain(&why);
+                failed = failed.or(Some(why));
+            }
         }
     }
     if words == ["all"] {
         let measured = |number| scenario::ALL.iter().any(|scenario| scenario.rows.contains(&number));
         rows.extend(targets::ALL.iter().filter(|goal| !measured(goal.number)).map(|goal| Row::outside(goal)));
     }
-    finish(settings, &rows, None)
+    finish(settings, &rows, failed)
 }
 
 /// What has been measured is told, whatever came then.
@@ -107,8 +112,19 @@ fn print(rows: &[Row], json: bool) -> Result<(), String> {
     writeln!(io::stdout(), "{}", text.trim_end()).map_err(|error| format!("the table cannot be written: {error}"))
 }
 
+/// The table as a file of its own, or between `<!-- bench -->` and `<!-- end -->` of one that has these lines.
 fn write(file: &Path, rows: &[Row]) -> Result<(), String> {
-    fs::write(file, table(rows)).map_err(|error| format!("{}: {error}", file.display()))
+    let table = table(rows);
+    let known = fs::read_to_string(file).ok().and_then(|text| replaced(&text, "bench", &table));
+    fs::write(file, known.unwrap_or(table)).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// The text with `content` between `<!-- SECTION -->` and the next `<!-- end -->`; `None` where there is no such section.
+fn replaced(text: &str, section: &str, content: &str) -> Option<String> {
+    let marker = format!("<!-- {section} -->\n");
+    let (before, rest) = text.split_once(&marker)?;
+    let (_, after) = rest.split_once("<!-- end -->")?;
+    Some(format!("{before}{marker}{content}<!-- end -->{after}"))
 }
 
 /// What can be asked for, and what is demanded.

@@ -52,7 +52,8 @@ pub struct BenchSettings {
     /// How long a round sends [default: what the scenario says]
     #[arg(long, value_name = "S", value_parser = RangedU64ValueParser::<u64>::new().range(1..=3600))]
     pub seconds: Option<u64>,
-    /// Write the table, as Markdown, to this file too
+    /// Write the table, as Markdown, to this file too: between its lines `<!-- bench -->` and `<!-- end -->`, where it
+    /// has them
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
     /// `growth`: a directory for its plots

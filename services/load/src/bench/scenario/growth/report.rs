@@ -10,7 +10,10 @@ use super::{
     Growth,
     sizing::{ASSUMED, USERS, size},
 };
-use crate::bench::row::{Spread, short};
+use crate::bench::{
+    replaced,
+    row::{Spread, short},
+};
 
 /// Replaces what stands between `<!-- growth SECTION -->` and `<!-- end -->` for each section.
 ///
@@ -20,17 +23,10 @@ pub(super) fn write(file: &Path, growth: &Growth) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", file.display());
     let mut text = fs::read_to_string(file).map_err(failed)?;
     for (section, content) in [("measured", measured(growth)), ("brokers", brokers(growth)), ("sizes", sizes(growth))] {
-        text = replaced(&text, section, &content)
+        text = replaced(&text, &format!("growth {section}"), &content)
             .ok_or_else(|| format!("{}: no line <!-- growth {section} --> and <!-- end -->", file.display()))?;
     }
     fs::write(file, text).map_err(failed)
-}
-
-fn replaced(text: &str, section: &str, content: &str) -> Option<String> {
-    let marker = format!("<!-- growth {section} -->\n");
-    let (before, rest) = text.split_once(&marker)?;
-    let (_, after) = rest.split_once("<!-- end -->")?;
-    Some(format!("{before}{marker}{content}<!-- end -->{after}"))
 }
 
 /// A Markdown table; the first row is its head.
@@ -190,7 +186,7 @@ mod tests {
     #[test]
     fn a_section_is_replaced_and_the_rest_stays() {
         let text = "a\n<!-- growth sizes -->\nold\n<!-- end -->\nb\n<!-- growth brokers -->\n<!-- end -->\n";
-        let text = replaced(text, "sizes", "new\n").unwrap();
+        let text = replaced(text, "growth sizes", "new\n").unwrap();
         assert_eq!(text, "a\n<!-- growth sizes -->\nnew\n<!-- end -->\nb\n<!-- growth brokers -->\n<!-- end -->\n");
         assert_eq!(replaced(&text, "missing", ""), None);
     }
