@@ -47,6 +47,8 @@ pub(crate) enum Met {
     Void(String),
     /// Not judged by this command.
     Outside,
+    /// Of a load that the goal does not speak of.
+    Beside,
 }
 
 /// A number over several rounds.
@@ -156,6 +158,14 @@ impl Row {
         self
     }
 
+    /// Told, not judged: a load that the goal does not speak of.
+    pub(crate) fn beside(mut self) -> Row {
+        if matches!(self.met, Met::Aim | Met::Must | Met::Near | Met::No) {
+            self.met = Met::Beside;
+        }
+        self
+    }
+
     /// As nothing proven, if something broke on the way.
     pub(crate) fn unless(mut self, broken: Option<String>) -> Row {
         if let (Some(why), false) = (broken, matches!(self.met, Met::Void(_))) {
@@ -182,6 +192,7 @@ impl Row {
             Met::No => "NO".to_owned(),
             Met::Void(why) => format!("VOID: {why}"),
             Met::Outside => "bench --url".to_owned(),
+            Met::Beside => "–".to_owned(),
         };
         let [number, goal] = [self.number.to_owned(), self.goal.clone()];
         let [figure, baseline, must, aim, note] =

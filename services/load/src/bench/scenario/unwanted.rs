@@ -35,7 +35,7 @@ pub(crate) const PARTITIONS: i32 = 12;
 /// From the first record until all goes evenly.
 const SETTLE: Duration = Duration::from_secs(1);
 /// The same for an edge whose reader goes with the load.
-const IN_PACE: Duration = Duration::from_secs(3);
+const IN_PACE: Duration = Duration::from_millis(2_500);
 /// How often a round is done again that a busy machine has spoilt.
 const ATTEMPTS: usize = 5;
 /// The tail is full after so long at this rate.
