@@ -14,7 +14,7 @@ thread_local! {
     static BLOCK: RefCell<Block> = const { RefCell::new(Block { octets: [0; BLOCK_BYTES], used: BLOCK_BYTES }) };
 }
 
-/// `N` octets that nobody has had before; at most [`BLOCK_BYTES`].
+/// `N` octets that nobody has had before; at most 512.
 pub fn octets<const N: usize>() -> [u8; N] {
     const { assert!(N <= BLOCK_BYTES) };
     BLOCK.with_borrow_mut(|block| {
