@@ -1,6 +1,6 @@
 //! MESSAGE frames, encoded once for all subscribers that get the same octets.
 //!
-//! What distinguishes two subscribers' frames of one message is their *shape*: the STOMP version, the prefix under which
+//! What distinguishes two subscribers' frames of one message is their *shape*: the STOMP version, the alias under which
 //! they named the room and their subscription id. Most clients say `/topic/` and `sub-0`, so thousands of rooms have few
 //! shapes.
 
@@ -22,6 +22,8 @@ pub struct Shape<'a> {
     pub version: Version,
     /// What the subscriber wrote before the room (M02).
     pub prefix: &'a str,
+    /// What the subscriber wrote behind the room; mostly nothing.
+    pub suffix: &'a str,
     /// The SUBSCRIBE's id (M01); only 1.0 may lack one.
     pub subscription: Option<&'a str>,
 }
@@ -32,6 +34,7 @@ pub type ShapeId = u32;
 struct Known {
     version: Version,
     prefix: Box<str>,
+    suffix: Box<str>,
     subscription: Option<Box<str>>,
     users: u32,
     /// Never used again: tells this shape from an earlier one of the same number.
@@ -42,7 +45,8 @@ struct Known {
 
 impl Known {
     fn shape(&self) -> Shape<'_> {
-        Shape { version: self.version, prefix: &self.prefix, subscription: self.subscription.as_deref() }
+        let Self { version, prefix, suffix, subscription, .. } = self;
+        Shape { version: *version, prefix, suffix, subscription: subscription.as_deref() }
     }
 }
 
@@ -74,9 +78,9 @@ impl Frames {
             return id;
         }
         *stamps += 1;
-        let Shape { version, prefix, subscription } = shape;
-        let (prefix, subscription) = (prefix.into(), subscription.map(Box::from));
-        let id = known.insert(Known { version, prefix, subscription, users: 1, stamp: *stamps, frames: None });
+        let Shape { version, prefix, suffix, subscription } = shape;
+        let (prefix, suffix, subscription) = (prefix.into(), suffix.into(), subscription.map(Box::from));
+        let id = known.insert(Known { version, prefix, suffix, subscription, users: 1, stamp: *stamps, frames: None });
         ids.insert_unique(hash, id as ShapeId, |&id| hasher.hash_one(known[id as usize].shape()));
         id as ShapeId
     }
@@ -158,6 +162,7 @@ impl Frames {
         let _ = write!(timestamp, "{}", message.timestamp_ms);
         *destination += shape.prefix;
         *destination += content.room();
+        *destination += shape.suffix;
         let mut ours = [("timestamp", timestamp.as_str()); 4];
         let mut count = 1;
         let optional = [

@@ -10,7 +10,7 @@ use stomp_proto::Version;
 use super::*;
 
 fn shape() -> Shape<'static> {
-    Shape { version: Version::V1_2, prefix: "/topic/", subscription: Some("sub-0") }
+    Shape { version: Version::V1_2, prefix: "/topic/", suffix: "", subscription: Some("sub-0") }
 }
 
 fn message(room: RoomId, seq: u64) -> Arc<Message> {

@@ -42,6 +42,8 @@ pub struct ServerSettings {
     pub websocket_paths: Vec<String>,
     /// Whether the page is served at `/`.
     pub page: bool,
+    /// Whether an upgrade is refused that offers subprotocols and none of ours (stomp.md W02).
+    pub strict: bool,
     /// Open connections at most, upgraded or not.
     pub max_connections: usize,
     /// Open connections at most from one IPv4 address or one IPv6 /64 network; 0 means no such bound. The address is
@@ -62,6 +64,7 @@ impl Default for ServerSettings {
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             websocket_paths: vec!["/ws".to_owned()],
             page: false,
+            strict: false,
             max_connections: 50_000,
             max_per_address: 0,
             max_half_open: 2_048,
@@ -164,6 +167,7 @@ impl Server {
         let serve_page = settings.page;
         let upgrades = upgrade::route(Arc::new(Upgrades {
             paths: settings.websocket_paths,
+            strict: settings.strict,
             readiness: parts.readiness,
             sockets: parts.sockets,
             origin: parts.origin,

@@ -62,6 +62,7 @@ pub trait Sockets: Send + Sync + 'static {
 /// What the upgrade route works with.
 pub(crate) struct Upgrades {
     pub(crate) paths: Vec<String>,
+    pub(crate) strict: bool,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) sockets: Arc<dyn Sockets>,
     pub(crate) origin: OriginCheck,
@@ -110,7 +111,7 @@ impl Upgrades {
             return Err(Refusal::Method);
         }
         self.admit()?;
-        let Handshake { accept, protocol } = handshake::check(&request.headers)?;
+        let Handshake { accept, protocol } = handshake::check(&request.headers, self.strict)?;
         let origin = handshake::origin(&request.headers)?;
         if !(self.origin)(origin, handshake::host(&request.headers)) {
             return Err(Refusal::Origin);
@@ -121,6 +122,7 @@ impl Upgrades {
         };
         let query = request.query.as_deref();
         let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.credentials);
+        let credentials = credentials.beside(protocol);
         let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
         tokio::spawn(async move {
             let upgraded = on_upgrade.await;

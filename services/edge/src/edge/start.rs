@@ -170,6 +170,7 @@ fn server_settings(config: &Config) -> ServerSettings {
         admin: config.admin,
         websocket_paths: config.ws_paths.clone(),
         page: config.page,
+        strict: config.profile == crate::config::Profile::Strict,
         max_connections: config.limits.max_connections,
         max_per_address: config.limits.max_connections_per_address.unwrap_or(0),
         ..ServerSettings::default()
