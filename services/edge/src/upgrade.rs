@@ -21,13 +21,14 @@ use crate::auth::{CredentialSettings, UpgradeCredentials};
 use crate::readiness::{Check, Readiness};
 pub use crate::server::ConnectionGuard;
 use crate::server::{Peer, ServerEvents};
+use crate::transport::Kind;
 use handshake::Handshake;
 use refusal::Refusal;
 
 /// Decides about an upgrade by its `Origin` and its `Host`: `true` lets it pass (stomp.md W22).
 pub type OriginCheck = Arc<dyn Fn(Option<&str>, Option<&str>) -> bool + Send + Sync>;
 
-/// An upgraded connection: from here on it is WebSocket, and nobody else touches it.
+/// A connection that a worker is to own: upgraded to WebSocket, or STOMP from its first octet.
 #[derive(Debug)]
 pub struct Socket {
     /// Nonblocking, with TCP_NODELAY.
@@ -36,6 +37,8 @@ pub struct Socket {
     pub read_ahead: Bytes,
     /// The TCP peer.
     pub peer: SocketAddr,
+    /// What is spoken on it.
+    pub transport: Kind,
     /// The subprotocol that was agreed on, if any (it does not bind the STOMP version, stomp.md W03).
     pub protocol: Option<&'static str>,
     /// The tokens that came with the request.
@@ -172,7 +175,8 @@ fn into_socket(
     let stream = parts.io.into_inner().into_std().ok()?;
     // A copy: hyper's buffer is 8 KiB or more and would live as long as these few bytes.
     let read_ahead = Bytes::copy_from_slice(&parts.read_buf);
-    Some(Socket { stream, read_ahead, peer: peer.address, protocol, credentials, guard: peer.guard })
+    let transport = Kind::WebSocket;
+    Some(Socket { stream, read_ahead, peer: peer.address, transport, protocol, credentials, guard: peer.guard })
 }
 
 /// Every inbox filled up between the 101 and now: a WebSocket Close with 1013, as far as the socket takes it.

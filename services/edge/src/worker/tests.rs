@@ -18,6 +18,7 @@ use crate::{
     message::ToFollower,
     metrics::Metrics,
     tokens::Checked,
+    transport::Kind,
     upgrade::ConnectionGuard,
 };
 
@@ -134,7 +135,7 @@ fn worker(outside: Outside, frames: &str) -> (Core<Socket, Outside>, Rc<RefCell<
     let mut core = Core::new(0, outside, Arc::new(settings()), Arc::new(Metrics::new()));
     core.begin_turn(AT(1));
     let socket = Socket { input, output: Rc::clone(&output) };
-    core.open(socket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
+    core.open(socket, Kind::WebSocket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
     for _ in 0..3 {
         core.finish_turn();
     }
