@@ -181,7 +181,9 @@ impl Connection {
         let sends = self.sends.deadline(settings.send_timeout);
         let paused = self.paused_since.map(|since| Duration::from(since) + settings.send_timeout);
         let (expires, ping) = (self.expires.map(Duration::from), self.next_ping.map(Duration::from));
-        for moment in [stuck, sends, paused, expires, ping].into_iter().flatten() {
+        let begun = self.incomplete_since.filter(|_| matches!(self.phase, Phase::Open));
+        let incomplete = begun.map(|since| Duration::from(since) + settings.frame_timeout);
+        for moment in [stuck, sends, paused, incomplete, expires, ping].into_iter().flatten() {
             earliest = Some(earliest.map_or(moment, |other| other.min(moment)));
         }
         earliest
@@ -211,6 +213,11 @@ impl Connection {
         {
             return self.end(Ending::Busy, None, None, cx);
         }
+        if self.incomplete_since.is_some_and(|since| Duration::from(since) + cx.settings.frame_timeout <= cx.now)
+            && matches!(self.phase, Phase::Open)
+        {
+            return self.end(Ending::FrameTimeout, None, None, cx);
+        }
         self.give_up_on_sends(cx);
         self.settle(cx);
         if !matches!(self.phase, Phase::Closing { .. } | Phase::Dead { .. })
@@ -220,6 +227,15 @@ impl Connection {
         }
         self.ping(cx);
         self.advance(cx);
+    }
+
+    /// After everything that could be looked at: from when on a frame is waited for. `progress`: since the last time one
+    /// was complete.
+    pub(super) fn note_incomplete(&mut self, progress: bool, cx: &Context<'_>) {
+        let begun = self.session.buffered() > 0 || self.transport.is_within_message();
+        let incomplete = begun && self.paused_since.is_none() && matches!(self.phase, Phase::Open);
+        let since = self.incomplete_since.filter(|_| !progress);
+        self.incomplete_since = incomplete.then(|| since.unwrap_or_else(|| cx.now.into()));
     }
 
     fn ping(&mut self, cx: &mut Context<'_>) {

@@ -107,6 +107,8 @@ pub struct Connection {
     rights: Option<Box<Rights>>,
     /// Since when the socket is not read because something has no room.
     paused_since: Option<Moment>,
+    /// Since when a frame is incomplete although everything that has come was looked at.
+    incomplete_since: Option<Moment>,
     soft_errors: bool,
     /// The end of the token, on the worker's clock.
     expires: Option<Moment>,
@@ -147,6 +149,7 @@ impl Connection {
             user: None,
             rights: None,
             paused_since: None,
+            incomplete_since: None,
             soft_errors: false,
             expires: None,
             next_ping: None,
@@ -213,6 +216,7 @@ impl Connection {
 
     /// Does everything that can be done with what the client has sent so far.
     pub fn advance(&mut self, cx: &mut Context<'_>) {
+        let before = self.session.buffered();
         while self.may_go_on(cx) {
             match self.session.poll_event() {
                 Ok(Some(event)) => self.on_event(event, cx),
@@ -220,8 +224,10 @@ impl Connection {
                 Err(error) => self.fail(&error, cx),
             }
         }
+        let progress = self.session.buffered() < before;
         self.pump(cx);
         self.set_paused(cx);
+        self.note_incomplete(progress, cx);
         self.finish_if_confirmed(cx);
     }
 

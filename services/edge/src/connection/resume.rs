@@ -12,6 +12,7 @@ use crate::{
     message::{Begin, Replay, Resumed, Subscriber, ToFollower},
     metrics::Resumed as Counted,
     tail::{RoomId, Seq},
+    transport::Transport,
 };
 use chat_proto::MessageId;
 

@@ -8,6 +8,7 @@ use crate::{
     destination::ERRORS,
     disconnect::Ending,
     frames::{Shape, error_message},
+    transport::Transport,
 };
 
 impl Connection {

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Engine, Fault, Framing, Input, Tcp, Transport, WebSocket};
+use super::{Echo, Engine, Fault, Framing, Input, Tcp, Transport, WebSocket};
 use crate::spare::Spare;
 
 /// What is spoken on a socket.
@@ -14,6 +14,8 @@ pub enum Kind {
     WebSocket,
     /// STOMP on the bare stream.
     Tcp,
+    /// No STOMP: a WebSocket that gets back what it sends.
+    Echo,
 }
 
 impl Kind {
@@ -21,6 +23,7 @@ impl Kind {
     pub fn session(self, stomp: &Arc<stomp_proto::Config>) -> Arc<stomp_proto::Config> {
         match self {
             Self::WebSocket | Self::Tcp => Arc::clone(stomp),
+            Self::Echo => Echo::session(stomp),
         }
     }
 }
@@ -31,6 +34,8 @@ pub enum AnyTransport {
     WebSocket(WebSocket),
     /// STOMP on the bare stream.
     Tcp(Tcp),
+    /// A WebSocket that gets back what it sends.
+    Echo(Box<Echo>),
 }
 
 impl AnyTransport {
@@ -39,6 +44,7 @@ impl AnyTransport {
         match kind {
             Kind::WebSocket => Self::WebSocket(WebSocket::new(limit)),
             Kind::Tcp => Self::Tcp(Tcp::default()),
+            Kind::Echo => Self::Echo(Box::new(Echo::new(limit))),
         }
     }
 }
@@ -48,6 +54,7 @@ macro_rules! whichever {
         match $any {
             AnyTransport::WebSocket($it) => $what,
             AnyTransport::Tcp($it) => $what,
+            AnyTransport::Echo($it) => $what,
         }
     };
 }
@@ -65,6 +72,10 @@ impl Transport for AnyTransport {
 
     fn is_beat(&self, octets: &[u8]) -> bool {
         whichever!(self, it => it.is_beat(octets))
+    }
+
+    fn is_within_message(&self) -> bool {
+        whichever!(self, it => it.is_within_message())
     }
 
     fn framing(&self) -> Framing {

@@ -18,10 +18,12 @@ use crate::spare::Spare;
 
 mod any;
 mod boundary;
+mod echo;
 mod tcp;
 mod websocket;
 
 pub use any::{AnyTransport, Kind};
+pub use echo::Echo;
 pub use tcp::Tcp;
 pub use websocket::{Engine, WebSocket};
 
@@ -81,6 +83,9 @@ pub trait Transport {
 
     /// Whether these octets, read from the socket, are one LF of the STOMP stream and nothing else.
     fn is_beat(&self, octets: &[u8]) -> bool;
+
+    /// Whether the client is in the middle of something that will be octets of STOMP only when it is complete.
+    fn is_within_message(&self) -> bool;
 
     /// How the MESSAGEs that it shares with others stand on the socket.
     fn framing(&self) -> Framing;

@@ -42,6 +42,10 @@ impl Transport for Tcp {
         octets == b"\n" && self.end == End::Open
     }
 
+    fn is_within_message(&self) -> bool {
+        false
+    }
+
     fn framing(&self) -> Framing {
         Framing::Tcp
     }

@@ -186,6 +186,10 @@ impl Transport for WebSocket {
         is_lf && self.engine.is_none() && self.state == State::Open
     }
 
+    fn is_within_message(&self) -> bool {
+        self.engine.is_some()
+    }
+
     fn framing(&self) -> Framing {
         Framing::WebSocket
     }

@@ -261,6 +261,7 @@ fn settings() -> Settings {
         log_limit: Default::default(),
         send_timeout: Duration::from_secs(15),
         ping_every: Duration::from_secs(25),
+        frame_timeout: Duration::from_secs(30),
         stuck_timeout: Duration::from_secs(10),
     }
 }

@@ -11,6 +11,7 @@ pub mod guard;
 pub mod kafka;
 pub mod node;
 pub mod stomp;
+pub mod tcp;
 pub mod topic;
 pub mod users;
 pub mod websocket;
