@@ -48,6 +48,8 @@ pub enum Ending {
     Version,
     /// No CONNECT in time (L05).
     ConnectTimeout,
+    /// A frame that began and did not end in time.
+    FrameTimeout,
     /// No sign of life from the client (B06).
     HeartBeatLost,
     /// A SEND that is certainly not in the log.
@@ -183,6 +185,7 @@ impl Ending {
             Banned => f("banned", 4502, "banned").error("banned", 403).at(Level::INFO),
             Version => f("version", 4503, "no common STOMP version").error("no common STOMP version", 426).at(Level::INFO),
             ConnectTimeout => f("connect_timeout", 1008, "no CONNECT in time").error("no CONNECT in time", 400).retry(),
+            FrameTimeout => f("frame_timeout", 1008, "frame not completed in time").error("frame not completed in time", 400).retry(),
             HeartBeatLost => f("heart_beat_lost", 1002, "no heart-beat").error("no heart-beat", 400).retry(),
             SendRefused(reason) => match reason {
                 Reason::QueueFull => f("send_refused_queue_full", 4004, "log away").error("SEND refused: the log is behind", 503).after(2).at(Level::WARN).refused(),
@@ -222,8 +225,8 @@ impl Ending {
         [
             ClientClosed, ClientLost, Disconnected, Malformed, OutOfTurn, NotOpen, AlreadyOpen, UnknownDestination,
             WebSocketProtocol, WebSocketNotUtf8, TooLarge, TooMany, RateLimited, Forbidden, BadCredentials,
-            CredentialsExpired, Banned, Version, ConnectTimeout, HeartBeatLost, SendUnknown, LogAway, Slow, Gap,
-            NotRecovered, Busy, TryLater, Draining, RestartNotice, ShutDown, Internal,
+            CredentialsExpired, Banned, Version, ConnectTimeout, FrameTimeout, HeartBeatLost, SendUnknown, LogAway, Slow,
+            Gap, NotRecovered, Busy, TryLater, Draining, RestartNotice, ShutDown, Internal,
         ]
         .into_iter()
         .chain(ALL_REASONS.map(SendRefused))

@@ -1,7 +1,7 @@
 //! MESSAGE frames, encoded once for all subscribers that get the same octets.
 //!
-//! What distinguishes two subscribers' frames of one message is their *shape*: the STOMP version, the prefix under which
-//! they named the room and their subscription id. Most clients say `/topic/` and `sub-0`, so thousands of rooms have few
+//! What distinguishes two subscribers' frames of one message is their *shape*: how the transport frames them, the STOMP
+//! version, the prefix under which they named the room and their subscription id. Most clients say `/topic/` and `sub-0`, so thousands of rooms have few
 //! shapes.
 
 use std::{fmt::Write, hash::BuildHasher, sync::Arc};
@@ -13,11 +13,13 @@ use hashbrown::HashTable;
 use slab::Slab;
 use stomp_proto::{MessageFrame, Version, encode};
 
-use crate::{message::Message, transport::message_frame};
+use crate::{message::Message, transport::Framing};
 
 /// What a subscriber's frames depend on beside the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape<'a> {
+    /// What the transport puts around a frame.
+    pub framing: Framing,
     /// Decides the escaping (`stomp.md` H08).
     pub version: Version,
     /// What the subscriber wrote before the room (M02).
@@ -30,6 +32,7 @@ pub struct Shape<'a> {
 pub type ShapeId = u32;
 
 struct Known {
+    framing: Framing,
     version: Version,
     prefix: Box<str>,
     subscription: Option<Box<str>>,
@@ -42,7 +45,8 @@ struct Known {
 
 impl Known {
     fn shape(&self) -> Shape<'_> {
-        Shape { version: self.version, prefix: &self.prefix, subscription: self.subscription.as_deref() }
+        let subscription = self.subscription.as_deref();
+        Shape { framing: self.framing, version: self.version, prefix: &self.prefix, subscription }
     }
 }
 
@@ -74,9 +78,10 @@ impl Frames {
             return id;
         }
         *stamps += 1;
-        let Shape { version, prefix, subscription } = shape;
+        let Shape { framing, version, prefix, subscription } = shape;
         let (prefix, subscription) = (prefix.into(), subscription.map(Box::from));
-        let id = known.insert(Known { version, prefix, subscription, users: 1, stamp: *stamps, frames: None });
+        let new = Known { framing, version, prefix, subscription, users: 1, stamp: *stamps, frames: None };
+        let id = known.insert(new);
         ids.insert_unique(hash, id as ShapeId, |&id| hasher.hash_one(known[id as usize].shape()));
         id as ShapeId
     }
@@ -181,7 +186,7 @@ impl Frames {
         let headers = content.headers().map(|(name, value)| name.len() + value.len() + 2);
         let names = destination.len() + shape.subscription.map_or(0, str::len) + content.sender().len();
         let capacity = 192 + names + content.body().len() + headers.sum::<usize>();
-        message_frame(capacity, |out| encode::message(shape.version, &frame, content.headers(), out))
+        shape.framing.message(capacity, |out| encode::message(shape.version, &frame, content.headers(), out))
     }
 }
 
@@ -196,5 +201,5 @@ pub fn error_message(shape: Shape<'_>, message_id: &str, headers: &[(&str, &str)
         headers,
         body: text.as_bytes(),
     };
-    message_frame(512, |out| encode::message(shape.version, &frame, [], out))
+    shape.framing.message(512, |out| encode::message(shape.version, &frame, [], out))
 }

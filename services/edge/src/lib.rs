@@ -7,7 +7,7 @@
 //! |---|---|
 //! | accept, HTTP, upgrade | [`server`], [`upgrade`] |
 //! | octets of a socket, one turn of a loop | [`worker`] |
-//! | WebSocket → STOMP | [`transport`], then the crate `stomp-proto` |
+//! | WebSocket, or a bare stream → STOMP | [`transport`], then the crate `stomp-proto` |
 //! | what the frame does; rights, room | [`connection`], [`auth`], [`destination`] |
 //! | into the log, acknowledged → RECEIPT | [`log`], back in [`connection`] |
 //! | out of the log: order, repeats, rooms, who wants it | [`follower_thread`], [`follower`], [`repeats`], [`tail`] |

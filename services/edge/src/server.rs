@@ -1,9 +1,11 @@
-//! The HTTP side of an edge: two listeners on one thread. The public one upgrades sockets and hands them to the workers
-//! (and serves the page), the admin one answers probes. warp routes; accepting, counting and refusing are done here.
+//! The way into an edge: its listeners, on one thread. The public one upgrades sockets and hands them to the workers (and
+//! serves the page), the admin one answers probes; a third one, where there is one, hands over what it accepts at once.
+//! warp routes; accepting, counting and refusing are done here.
 
 mod accept;
 mod connection;
 mod slots;
+mod stomp;
 
 use std::borrow::Cow;
 use std::io;
@@ -31,15 +33,19 @@ use slots::Slots;
 /// Unready from here on, so that the load balancer turns away before connections have to be refused.
 const NEARLY_FULL_PERCENT: usize = 95;
 
-/// What the HTTP side needs to know. All bounds hold for the public listener.
+/// What the HTTP side needs to know. All bounds hold for the public listener and the one for STOMP together.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Where browsers connect; port 0 lets the system choose.
     pub listen: SocketAddr,
     /// Where probes and metrics are asked for.
     pub admin: SocketAddr,
+    /// Where clients speak STOMP straight on TCP; `None`: nowhere.
+    pub stomp: Option<SocketAddr>,
     /// The paths that upgrade to WebSocket.
     pub websocket_paths: Vec<String>,
+    /// A path whose WebSockets get back what they send, for conformance suites.
+    pub echo_path: Option<String>,
     /// Whether the page is served at `/`.
     pub page: bool,
     /// Open connections at most, upgraded or not.
@@ -60,7 +66,9 @@ impl Default for ServerSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            stomp: None,
             websocket_paths: vec!["/ws".to_owned()],
+            echo_path: None,
             page: false,
             max_connections: 50_000,
             max_per_address: 0,
@@ -75,7 +83,8 @@ impl Default for ServerSettings {
 pub trait ServerEvents: Send + Sync + 'static {
     /// An attempt to open a WebSocket ended: `upgraded`, or why not. Refused as HTTP: `method`, `malformed`, `version`,
     /// `origin`, `starting`, `draining`, `full`. Refused as TCP: `connections`, `half_open`, `address`. Gave up:
-    /// `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker took it).
+    /// `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker took it). One for
+    /// STOMP on TCP is `accepted`, or refused for one of the same reasons.
     fn opened(&self, result: &'static str);
     /// The system refused to accept (too many open files, no memory): accepting pauses.
     fn accept_failed(&self, error: &io::Error);
@@ -98,11 +107,12 @@ pub struct ServerParts {
     pub metrics: MetricsText,
 }
 
-/// Both listeners, bound; [`Server::run`] serves them.
+/// All listeners, bound; [`Server::run`] serves them.
 pub struct Server {
     runtime: Runtime,
     public: std::net::TcpListener,
     admin: std::net::TcpListener,
+    stomp: Option<std::net::TcpListener>,
     settings: ServerSettings,
     parts: ServerParts,
     slots: Arc<Slots>,
@@ -110,13 +120,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both addresses; clients may connect from now on and wait for [`Server::run`].
+    /// Binds all addresses; clients may connect from now on and wait for [`Server::run`].
     ///
     /// # Errors
     /// An address that cannot be bound (it is named), or no runtime.
     pub fn bind(settings: ServerSettings, parts: ServerParts) -> io::Result<Self> {
         let public = accept::listen(settings.listen)?;
         let admin = accept::listen(settings.admin)?;
+        let stomp = settings.stomp.map(stomp::listen).transpose()?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let slots = Slots::new(settings.max_connections, settings.max_half_open, settings.max_per_address);
         let (counted, limit) = (Arc::clone(&slots), settings.max_connections);
@@ -125,7 +136,7 @@ impl Server {
             let nearly_full = open.saturating_mul(100) >= limit.saturating_mul(NEARLY_FULL_PERCENT);
             if nearly_full { Err(format!("{open} of {limit} connections")) } else { Ok(()) }
         });
-        Ok(Self { runtime, public, admin, settings, parts, slots, stop: watch::Sender::new(false) })
+        Ok(Self { runtime, public, admin, stomp, settings, parts, slots, stop: watch::Sender::new(false) })
     }
 
     /// The public address with the port that was chosen.
@@ -144,6 +155,14 @@ impl Server {
         self.admin.local_addr()
     }
 
+    /// The address for STOMP on TCP with the port that was chosen, if there is one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn stomp_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.stomp.as_ref().map(std::net::TcpListener::local_addr).transpose()
+    }
+
     /// Stops, counts and borrows the runtime from any thread, before and while it runs.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle { stop: self.stop.clone(), slots: Arc::clone(&self.slots), runtime: self.runtime.handle().clone() }
@@ -154,7 +173,7 @@ impl Server {
     /// # Errors
     /// If the listeners cannot be registered with the runtime.
     pub fn run(self) -> io::Result<()> {
-        let Self { runtime, public, admin, settings, parts, slots, stop } = self;
+        let Self { runtime, public, admin, stomp, settings, parts, slots, stop } = self;
         let limits = Limits { header_timeout: settings.header_timeout, lifetime: settings.http_lifetime };
         // A scraper keeps its connection for longer than a browser, and there are few of them.
         let admin_limits = Limits { header_timeout: Duration::from_secs(30), lifetime: Duration::from_secs(600) };
@@ -162,8 +181,15 @@ impl Server {
         let admin_routes = admin::route(Arc::clone(&parts.readiness), Arc::clone(&parts.metrics));
         let events = Arc::clone(&parts.events);
         let serve_page = settings.page;
+        let door = stomp::Door {
+            readiness: Arc::clone(&parts.readiness),
+            sockets: Arc::clone(&parts.sockets),
+            slots: Arc::clone(&slots),
+            events: Arc::clone(&parts.events),
+        };
         let upgrades = upgrade::route(Arc::new(Upgrades {
             paths: settings.websocket_paths,
+            echo: settings.echo_path,
             readiness: parts.readiness,
             sockets: parts.sockets,
             origin: parts.origin,
@@ -174,6 +200,9 @@ impl Server {
             let public = tokio::net::TcpListener::from_std(public)?;
             let admin = tokio::net::TcpListener::from_std(admin)?;
             let quiet: Arc<dyn ServerEvents> = Arc::new(Uncounted);
+            if let Some(stomp) = stomp {
+                tokio::spawn(stomp::run(tokio::net::TcpListener::from_std(stomp)?, door));
+            }
             tokio::spawn(accept::run(admin, admin_routes, admin_slots, admin_limits, quiet));
             if serve_page {
                 let routes = or_not_found(upgrades.or(page::route()).unify());
@@ -198,7 +227,7 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Ends [`Server::run`]: both listeners close, and with them every connection that still speaks HTTP.
+    /// Ends [`Server::run`]: all listeners close, and with them every connection that still speaks HTTP.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }

@@ -21,13 +21,14 @@ use crate::auth::{CredentialSettings, UpgradeCredentials};
 use crate::readiness::{Check, Readiness};
 pub use crate::server::ConnectionGuard;
 use crate::server::{Peer, ServerEvents};
+use crate::transport::Kind;
 use handshake::Handshake;
 use refusal::Refusal;
 
 /// Decides about an upgrade by its `Origin` and its `Host`: `true` lets it pass (stomp.md W22).
 pub type OriginCheck = Arc<dyn Fn(Option<&str>, Option<&str>) -> bool + Send + Sync>;
 
-/// An upgraded connection: from here on it is WebSocket, and nobody else touches it.
+/// A connection that a worker is to own: upgraded to WebSocket, or STOMP from its first octet.
 #[derive(Debug)]
 pub struct Socket {
     /// Nonblocking, with TCP_NODELAY.
@@ -36,6 +37,8 @@ pub struct Socket {
     pub read_ahead: Bytes,
     /// The TCP peer.
     pub peer: SocketAddr,
+    /// What is spoken on it.
+    pub transport: Kind,
     /// The subprotocol that was agreed on, if any (it does not bind the STOMP version, stomp.md W03).
     pub protocol: Option<&'static str>,
     /// The tokens that came with the request.
@@ -62,6 +65,8 @@ pub trait Sockets: Send + Sync + 'static {
 /// What the upgrade route works with.
 pub(crate) struct Upgrades {
     pub(crate) paths: Vec<String>,
+    /// Whose WebSockets get back what they send.
+    pub(crate) echo: Option<String>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) sockets: Arc<dyn Sockets>,
     pub(crate) origin: OriginCheck,
@@ -77,17 +82,15 @@ pub(crate) fn route(
     let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
     warp::path::full()
         .and_then(move |path: FullPath| {
-            let known = known.paths.iter().any(|of| of == path.as_str());
-            std::future::ready(if known { Ok(()) } else { Err(warp::reject::not_found()) })
+            std::future::ready(known.transport(path.as_str()).ok_or_else(warp::reject::not_found))
         })
-        .untuple_one()
         .and(warp::method())
         .and(warp::header::headers_cloned())
         .and(query)
         .and(warp::ext::optional::<OnUpgrade>())
         .and(warp::ext::optional::<Peer>())
-        .map(move |method, headers, query, on_upgrade, peer| {
-            let request = Request { method, headers, query, on_upgrade, peer };
+        .map(move |transport, method, headers, query, on_upgrade, peer| {
+            let request = Request { transport, method, headers, query, on_upgrade, peer };
             upgrades.answer(request).unwrap_or_else(|refusal| {
                 upgrades.events.opened(refusal.name());
                 refusal.response()
@@ -96,6 +99,7 @@ pub(crate) fn route(
 }
 
 struct Request {
+    transport: Kind,
     method: Method,
     headers: HeaderMap,
     query: Option<String>,
@@ -104,6 +108,12 @@ struct Request {
 }
 
 impl Upgrades {
+    /// What is spoken at a path.
+    fn transport(&self, path: &str) -> Option<Kind> {
+        let stomp = self.paths.iter().any(|of| of == path).then_some(Kind::WebSocket);
+        stomp.or_else(|| self.echo.as_ref().filter(|of| *of == path).map(|_| Kind::Echo))
+    }
+
     /// The 101 (the hand-over then follows by itself), or the refusal.
     fn answer(&self, request: Request) -> Result<Response, Refusal> {
         if request.method != Method::GET {
@@ -121,11 +131,11 @@ impl Upgrades {
         };
         let query = request.query.as_deref();
         let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.credentials);
-        let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
+        let (transport, sockets, events) = (request.transport, Arc::clone(&self.sockets), Arc::clone(&self.events));
         tokio::spawn(async move {
             let upgraded = on_upgrade.await;
-            let Some(socket) = upgraded.ok().and_then(|upgraded| into_socket(upgraded, peer, protocol, credentials))
-            else {
+            let take = |upgraded| into_socket(upgraded, peer, transport, protocol, credentials);
+            let Some(socket) = upgraded.ok().and_then(take) else {
                 return events.opened("aborted");
             };
             match sockets.hand_over(socket) {
@@ -165,6 +175,7 @@ impl Upgrades {
 fn into_socket(
     upgraded: hyper::upgrade::Upgraded,
     peer: Peer,
+    transport: Kind,
     protocol: Option<&'static str>,
     credentials: UpgradeCredentials,
 ) -> Option<Socket> {
@@ -172,7 +183,7 @@ fn into_socket(
     let stream = parts.io.into_inner().into_std().ok()?;
     // A copy: hyper's buffer is 8 KiB or more and would live as long as these few bytes.
     let read_ahead = Bytes::copy_from_slice(&parts.read_buf);
-    Some(Socket { stream, read_ahead, peer: peer.address, protocol, credentials, guard: peer.guard })
+    Some(Socket { stream, read_ahead, peer: peer.address, transport, protocol, credentials, guard: peer.guard })
 }
 
 /// Every inbox filled up between the 101 and now: a WebSocket Close with 1013, as far as the socket takes it.

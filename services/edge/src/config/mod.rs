@@ -45,8 +45,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where probes and metrics are served.
     pub admin: SocketAddr,
+    /// Where clients speak STOMP straight on TCP; `None`: nowhere.
+    pub stomp_listen: Option<SocketAddr>,
     /// Paths that upgrade to WebSocket; at least one.
     pub ws_paths: Vec<String>,
+    /// A path whose WebSockets get back what they send, for conformance suites.
+    pub ws_echo: Option<String>,
     /// This edge's name: part of `group.id`.
     pub instance: String,
     /// Serve the chat page.
@@ -169,6 +173,8 @@ pub struct Times {
     pub scan: Duration,
     /// CONNECT must have come by then.
     pub connect: Duration,
+    /// A frame that has begun must be complete after this long.
+    pub frame: Duration,
     /// From SIGTERM to the end at the latest.
     pub grace: Duration,
     /// The shortest heart-beat interval.

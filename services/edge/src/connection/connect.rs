@@ -49,7 +49,7 @@ impl Connection {
         self.rights = (identity.rights != Rights::all()).then(|| Box::new(identity.rights));
         self.user = Some(identity.user);
         self.transport.limit(cx.settings.stomp_frame_bytes);
-        if self.session.heart_beats().1.is_none() {
+        if self.session.heart_beats().1.is_none() && self.transport.ping().is_some() {
             self.next_ping = Some((cx.now + cx.settings.ping_every).into());
         }
     }

@@ -41,7 +41,8 @@ pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edg
         polls.push(poll);
     }
     let server = Server::bind(server_settings(&config), server_parts(&config, &metrics, &readiness, &mail))?;
-    let (listen, admin, handle) = (server.local_addr()?, server.admin_addr()?, server.handle());
+    let (listen, admin, stomp) = (server.local_addr()?, server.admin_addr()?, server.stomp_addr()?);
+    let handle = server.handle();
     let (supervisor, ends) = Supervisor::new();
     supervisor.supervise("http", move || {
         if let Err(error) = server.run() {
@@ -50,6 +51,9 @@ pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edg
     })?;
     announce(&format!("listening on http://{listen}"));
     announce(&format!("admin on http://{admin}"));
+    if let Some(stomp) = stomp {
+        announce(&format!("stomp on tcp://{stomp}"));
+    }
     let on_drain = readiness.clone();
     shutdown.on_drain(move || on_drain.set(Check::Drain, Err("draining".to_owned())));
     Ok((Edge { config, metrics, readiness, shutdown, supervisor, ends, mail, server: handle }, polls))
@@ -168,6 +172,8 @@ fn server_settings(config: &Config) -> ServerSettings {
     ServerSettings {
         listen: config.listen,
         admin: config.admin,
+        stomp: config.stomp_listen,
+        echo_path: config.ws_echo.clone(),
         websocket_paths: config.ws_paths.clone(),
         page: config.page,
         max_connections: config.limits.max_connections,
@@ -245,6 +251,7 @@ fn connection_settings(config: &Config) -> Settings {
         log_limit: Default::default(),
         send_timeout: config.times.send,
         ping_every: config.times.heart_beat_cap,
+        frame_timeout: config.times.frame,
         stuck_timeout: Duration::from_secs(10),
     }
 }

@@ -92,18 +92,22 @@ pub(super) async fn serve<F>(
     }
 }
 
-/// Tells a client without a slot to come back, and closes. Closing with unread bytes would reset the connection and
-/// lose the answer, so what has arrived is read first, as much as a head may be long.
-pub(super) async fn refuse(stream: &TcpStream) {
+/// Tells a client without a slot to come back.
+pub(super) fn refusal() -> String {
     let retry_after = jitter(2, 10);
-    let answer = format!(
+    format!(
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {retry_after}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    );
+    )
+}
+
+/// Gives a client a short answer, and closes. Closing with unread bytes would reset the connection and lose the answer, so
+/// what has arrived is read first, as much as a head may be long.
+pub(super) async fn turn_away(stream: &TcpStream, answer: &[u8]) {
     // An error or a time-out: the client had its chance, the socket closes either way.
     let _ = timeout(LAST_WORDS, async {
         let _: usize = loop {
             stream.writable().await?;
-            match stream.try_write(answer.as_bytes()) {
+            match stream.try_write(answer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 // An answer this short fits into an empty socket buffer or the socket is broken.
                 written => break written?,

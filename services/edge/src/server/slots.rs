@@ -13,6 +13,17 @@ pub(super) enum Bound {
     Address,
 }
 
+impl Bound {
+    /// What is counted.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::HalfOpen => "half_open",
+            Self::Address => "address",
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Counts {
     open: usize,
@@ -37,11 +48,22 @@ impl Slots {
     /// Takes one slot of each kind, or none.
     pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<(ConnectionGuard, HalfOpenGuard), Bound> {
         let mut counts = self.counts();
+        if counts.half_open >= self.max_half_open {
+            return Err(if counts.open >= self.max_open { Bound::Connections } else { Bound::HalfOpen });
+        }
+        let guard = self.take_from(&mut counts, peer)?;
+        counts.half_open += 1;
+        Ok((guard, HalfOpenGuard(Arc::clone(self))))
+    }
+
+    /// The same for a connection that never speaks HTTP.
+    pub(super) fn take_upgraded(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionGuard, Bound> {
+        self.take_from(&mut self.counts(), peer)
+    }
+
+    fn take_from(self: &Arc<Self>, counts: &mut Counts, peer: IpAddr) -> Result<ConnectionGuard, Bound> {
         if counts.open >= self.max_open {
             return Err(Bound::Connections);
-        }
-        if counts.half_open >= self.max_half_open {
-            return Err(Bound::HalfOpen);
         }
         let address = (self.max_per_address > 0).then(|| network(peer));
         if let Some(address) = address {
@@ -52,10 +74,8 @@ impl Slots {
             *held += 1;
         }
         counts.open += 1;
-        counts.half_open += 1;
-        drop(counts);
         let slot = Slot { slots: Arc::clone(self), address };
-        Ok((ConnectionGuard(Some(Arc::new(slot))), HalfOpenGuard(Arc::clone(self))))
+        Ok(ConnectionGuard(Some(Arc::new(slot))))
     }
 
     pub(super) fn open(&self) -> usize {

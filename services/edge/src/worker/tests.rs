@@ -18,6 +18,7 @@ use crate::{
     message::ToFollower,
     metrics::Metrics,
     tokens::Checked,
+    transport::Kind,
     upgrade::ConnectionGuard,
 };
 
@@ -112,6 +113,7 @@ fn settings() -> Settings {
         log_limit: Default::default(),
         send_timeout: Duration::from_secs(15),
         ping_every: Duration::from_secs(25),
+        frame_timeout: Duration::from_secs(300),
         stuck_timeout: Duration::from_secs(10),
     }
 }
@@ -134,7 +136,7 @@ fn worker(outside: Outside, frames: &str) -> (Core<Socket, Outside>, Rc<RefCell<
     let mut core = Core::new(0, outside, Arc::new(settings()), Arc::new(Metrics::new()));
     core.begin_turn(AT(1));
     let socket = Socket { input, output: Rc::clone(&output) };
-    core.open(socket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
+    core.open(socket, Kind::WebSocket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
     for _ in 0..3 {
         core.finish_turn();
     }

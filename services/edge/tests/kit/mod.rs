@@ -12,6 +12,7 @@ pub mod kafka;
 pub mod node;
 pub mod script;
 pub mod stomp;
+pub mod tcp;
 pub mod topic;
 pub mod users;
 pub mod websocket;
