@@ -29,26 +29,24 @@ PEER = "나도 들려요 👋"
 class Session(stomp.ConnectionListener):
     """One client: what it is told by stomp.py, in order, each thing taken once."""
 
-    def __init__(self, version, url, headers=None):
+    def __init__(self, version, url, headers=None, octets=False):
+        """`octets`: bodies come as bytes, and any can be sent; by default as text."""
         self.version = version
         self.headers = headers or {}
-        self.leaves = False
+        self.octets = octets
         self.untaken = []
         self.changed = threading.Condition()
         place = urlsplit(url)
         host = [(place.hostname, place.port)]
         # It does not come back once connected; when asked to, it tries so often, with a pause that grows.
-        settings = {"reconnect_attempts_max": 50, "reconnect_sleep_max": 1, "heartbeats": (10_000, 10_000)}
+        settings = {"reconnect_attempts_max": 50, "reconnect_sleep_max": 1, "auto_decode": not octets}
+        if version != "1.0":
+            settings["heartbeats"] = (10_000, 10_000)
         if place.scheme == "ws":
-            # Reads text only: a message that is no UTF-8 would end its thread.
-            self.octets = False
             self.connection = stomp.WSStompConnection(host, ws_path=place.path, **settings)
         else:
-            self.octets = True
             kind = {"1.0": stomp.StompConnection10, "1.1": stomp.StompConnection11, "1.2": stomp.StompConnection12}
-            if version == "1.0":
-                del settings["heartbeats"]
-            self.connection = kind[version](host, auto_decode=False, **settings)
+            self.connection = kind[version](host, **settings)
         self.connection.set_listener("test", self)
 
     def connect(self):
@@ -221,6 +219,13 @@ def driver(at, **more):
 
 def dialogue(version, test):
     room = test["room"]
+    # Over WebSocket it sends text, whatever it is given.
+    if test["transport"] == "tcp":
+        session = Session(version, test["url"], octets=True)
+        settle(session, "octets")
+        bodies(session, "octets")
+        session.leave()
+
     session = Session(version, test["url"])
     settle(session, room)
     driver("said", **bodies(session, room))

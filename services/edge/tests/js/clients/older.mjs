@@ -39,6 +39,7 @@ function reopening(transport, url, protocols, headers, tell, { over, send, disco
   const open = () => {
     const socket = transport.socket(url, protocols);
     client = over(socket);
+    if (transport.beatMs) client.heartbeat = { ...client.heartbeat, outgoing: transport.beatMs };
     client.onreceipt = (frame) => tell('receipt', frame);
     // Their callback for errors gets ERROR frames, and once more something else when the socket closes.
     const failed = (what) => { if (what.command === 'ERROR') tell('error', what); };

@@ -13,6 +13,7 @@ export class Session {
   static async open(adapter, transport, url, headers = {}) {
     const session = new Session();
     session.adapter = adapter;
+    session.hidesCloseCodes = adapter.hidesCloseCodes || transport.hidesCloseCodes;
     session.carriesBinary = Boolean(adapter.carriesBinary && transport.carriesBinary);
     session.client = await adapter.open(transport, url, headers, (kind, value) => session.#tell(kind, value));
     return session;
@@ -66,7 +67,7 @@ export class Session {
   /** How the connection ended; its close code is one of these, where the client tells it. */
   async closed(...codes) {
     const { code } = await this.take('closed');
-    if (!this.adapter.hidesCloseCodes) assert(codes.includes(code), `closed with ${code}, not ${codes}`);
+    if (!this.hidesCloseCodes) assert(codes.includes(code), `closed with ${code}, not ${codes}`);
   }
 
   /** SUBSCRIBE that is settled: what is stored from now on comes. */

@@ -2,6 +2,7 @@
 
 /** Soon enough for a test; pages leave seconds. */
 const RECONNECT_MS = 100;
+const BEAT_MS = 10_000;
 
 /** `name`: what package.json calls that major version. `options`: settings of its Client beside the address. */
 export function stompjs(name, options = {}) {
@@ -15,6 +16,7 @@ export function stompjs(name, options = {}) {
         ...transport.stompjs(url),
         connectHeaders: headers,
         reconnectDelay: RECONNECT_MS,
+        heartbeatOutgoing: transport.beatMs ?? BEAT_MS,
         ...options,
         onConnect: (frame) => tell('connected', frame),
         onStompError: (frame) => tell('error', frame),

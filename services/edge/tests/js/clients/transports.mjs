@@ -1,7 +1,8 @@
 // What a STOMP client is given in place of a broker's address: the only thing that a page changes to come to an edge.
 
-import WebSocket from 'ws';
 import SockJS from 'sockjs-client';
+import WebSocket from 'ws';
+import { TCPWrapper } from '@stomp/tcp-wrapper';
 
 // Browsers have one; Node.js only since 22. Clients find it under the same name.
 globalThis.WebSocket = WebSocket;
@@ -17,9 +18,12 @@ class CuttingWebSocket extends WebSocket {
   }
 }
 
+const WITHOUT_WEBSOCKET = { transports: ['xhr-streaming', 'xhr-polling'] };
+
 /**
  * By name: how @stomp/stompjs is configured for a URL, and how a socket for it is made for clients that want one.
- * `carriesBinary`: whether octets that are no UTF-8 come through.
+ * `carriesBinary`: whether octets that are no UTF-8 come through; `hidesCloseCodes`: there are none.
+ * `beatMs`: how often clients beat, where ten seconds are too seldom.
  */
 export const transports = {
   websocket: {
@@ -40,5 +44,21 @@ export const transports = {
     carriesBinary: false,
     stompjs: (url) => ({ webSocketFactory: () => new SockJS(url) }),
     socket: (url) => new SockJS(url),
+  },
+  // Its fall-backs alone, as behind a proxy that lets no WebSocket pass.
+  xhr: {
+    carriesBinary: false,
+    // Under Node.js it does not see that an answer breaks off: its next beat tells.
+    beatMs: 1_000,
+    stompjs: (url) => ({ webSocketFactory: () => new SockJS(url, undefined, WITHOUT_WEBSOCKET) }),
+    socket: (url) => new SockJS(url, undefined, WITHOUT_WEBSOCKET),
+  },
+  tcp: {
+    carriesBinary: true,
+    hidesCloseCodes: true,
+    stompjs: (url) => {
+      const { hostname, port } = new URL(url);
+      return { webSocketFactory: () => new TCPWrapper(hostname, Number(port)) };
+    },
   },
 };
