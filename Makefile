@@ -8,7 +8,6 @@ export RUSTUP_AUTO_INSTALL = 0
 
 NODES ?= 1
 PORT ?= 8080
-DURATION ?= 30
 F ?= list
 RUNS ?= 1
 SEED ?=
@@ -51,7 +50,7 @@ down: ## End what `make kafka` and `make cluster` started, and remove its data
 load: ## Chat through the cluster and check the promises [URL=...] [DURATION=30] [RECORD=FILE] [ARGS="--connections 500"]
 	@$(BUILD)
 	@url=$(URL); url=$${url:-$$(deploy/local/cluster url)} && \
-	  exec $(RELEASE)/klatsch-load chat --url "$$url" --seconds $(DURATION) $(if $(RECORD),--record '$(RECORD)') $(ARGS)
+	  exec $(RELEASE)/klatsch-load chat --url "$$url" --seconds $(or $(DURATION),30) $(if $(RECORD),--record '$(RECORD)') $(ARGS)
 
 chaos: ## Break things under load, check the promises [F=kill-edge|all|random|list] [RUNS=1] [SEED=n MINUTES=60] [KAFKA_DEFAULTS=1]
 	@$(BUILD)
@@ -70,8 +69,8 @@ growth: ## Cost against connections, rooms, edges and brokers: plots and tables 
 	@$(BUILD)
 	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load bench growth --plots deploy/plots --report deploy/README.md $(ARGS)
 
-fuzz: ## The STOMP codec's fuzz targets, coverage-guided, DURATION seconds each [DURATION=30]
-	@deploy/local/fuzz $(DURATION)
+fuzz: ## What comes from outside, guided by coverage: ten minutes for each target [DURATION=600] [TARGETS="session record"]
+	@deploy/local/fuzz $(or $(DURATION),600) $(TARGETS)
 
 simulate: ## Whole edges under simulated faults, one run for each seed [SEEDS=6000], or one again [SEED=...] [STORY=60]
 	@$(NEED_CARGO) && SEED=$(SEED) SEEDS=$(SEEDS) STORY=$(STORY) \

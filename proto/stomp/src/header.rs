@@ -2,9 +2,12 @@
 //! that are never forwarded.
 
 use crate::Text;
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use bytes::Bytes;
 use core::{fmt, str};
+
+/// So many headers are compared with each other; more are looked up.
+const FEW: usize = 16;
 
 /// Half of a header as a range. Below `head` it points into the frame, from there on into the decoded copies.
 #[derive(Clone, Copy)]
@@ -83,11 +86,15 @@ impl Headers {
     /// Keeps the first occurrence of each name that `keep` wants; `keep` sees name and value.
     pub(crate) fn retain_first(&mut self, mut keep: impl FnMut(&Headers, &[u8], Span) -> bool) {
         let mut fields = core::mem::take(&mut self.fields);
-        let mut kept = 0;
+        let (mut kept, mut seen) = (0, BTreeSet::new());
         for at in 0..fields.len() {
             let field = fields[at];
             let name = self.octets(field.name);
-            let repeated = fields[..kept].iter().any(|earlier| self.octets(earlier.name) == name);
+            let repeated = if fields.len() > FEW {
+                !seen.insert(name)
+            } else {
+                fields[..kept].iter().any(|earlier| self.octets(earlier.name) == name)
+            };
             if !repeated && keep(self, name, field.value) {
                 fields[kept] = field;
                 kept += 1;

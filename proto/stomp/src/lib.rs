@@ -68,3 +68,8 @@ pub use session::{Session, Transmit};
 pub use subscription::SubscriptionHandle;
 pub use text::Text;
 pub use version::Version;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,8 +4,6 @@
 
 #[path = "log_contract/contract.rs"]
 mod contract;
-#[path = "log_contract/gathering.rs"]
-mod gathering;
 #[path = "log_contract/harness.rs"]
 mod harness;
 #[path = "log_contract/kafka_alone.rs"]

@@ -5,7 +5,7 @@
 //! | `settings` | what librdkafka is told, and why; what the user may add |
 //! | `topic` | waits for Kafka at start; creates or checks the topic |
 //! | `producer`, `delivery`, `in_flight` | writing, delivery reports, how old the oldest unsettled record is |
-//! | `gather`, `pace`, `rate` | under load many records at once, written and read; never when quiet |
+//! | `pace`, `rate` | under load many records are read at once; never when quiet |
 //! | `renewal`, `handover` | renewed credentials; from one producer to the next |
 //! | `feed`, `rewind`, `marks` | reading everything, in order; where that begins; where it stands |
 //! | `scan`, `observer` | looking back; questions about the topic |
@@ -26,7 +26,6 @@ use super::{Budget, Health, Log, LogError, NewRecord, ReadRecord, Reason, Report
 mod context;
 mod delivery;
 mod feed;
-mod gather;
 mod handover;
 mod in_flight;
 mod keeper;
@@ -49,7 +48,6 @@ pub use settings::{KafkaSettings, Renewals, Renewed, property_faults};
 pub use statistics::{KafkaStatistics, PartitionStatistics};
 
 use context::{State, lock};
-use gather::Gather;
 use keeper::{Keeper, KeeperThread};
 use observer::Observer;
 use producer::Producer;
@@ -69,7 +67,6 @@ pub struct KafkaLog {
     state: Arc<State>,
     observer: Arc<Observer>,
     producer: Arc<Producer>,
-    gather: Gather,
     scanners: Arc<Scanners>,
     feeds: Feeds,
 }
@@ -148,8 +145,6 @@ impl KafkaLog {
         let producer = Arc::new(producer);
         let scanners = Arc::new(Scanners::new(&settings, Arc::clone(&state)));
         let (feeds, renewal): (Feeds, _) = (Arc::default(), Arc::default());
-        let (to, from, gathers) = (Arc::clone(&producer), Arc::clone(&feeds), settings.gathers());
-        let gather = Gather::start(to, from, Arc::clone(&reports), gathers).map_err(no_thread)?;
         let settings = Arc::new(Mutex::new(settings));
         let keeper = Keeper {
             state: Arc::clone(&state),
@@ -162,7 +157,7 @@ impl KafkaLog {
             reports,
         };
         let _keeper = keeper.start().map_err(no_thread)?;
-        Ok(Self { _keeper, settings, renewal, state, observer, producer, gather, scanners, feeds })
+        Ok(Self { _keeper, settings, renewal, state, observer, producer, scanners, feeds })
     }
 
     /// What librdkafka last measured, with the positions of the feed as they are now.
@@ -181,11 +176,6 @@ impl KafkaLog {
     /// no broker takes are tried again, and the clients stay as they are.
     pub fn renew_from(&self, renewals: Renewals) {
         *lock(&self.renewal.source) = Some(renewals);
-    }
-
-    /// How many records have waited for others, and whether records wait at present: they do under load.
-    pub fn gathered(&self) -> (u64, bool) {
-        (self.gather.gathered(), self.gather.is_busy())
     }
 
     /// How often all clients have been made anew with renewed properties.
@@ -208,7 +198,7 @@ impl Log for KafkaLog {
     type Feed = KafkaFeed;
 
     fn publish(&self, record: NewRecord, ticket: Ticket) -> Result<(), Reason> {
-        self.gather.publish(record, ticket)
+        self.producer.publish(&record, ticket)
     }
 
     fn feed(&self, start: Start) -> Result<KafkaFeed, LogError> {
@@ -249,7 +239,6 @@ impl Log for KafkaLog {
     }
 
     fn flush(&self, timeout: Duration) -> usize {
-        self.gather.release();
         self.producer.flush(timeout)
     }
 

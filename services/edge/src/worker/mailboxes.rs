@@ -108,6 +108,11 @@ impl Mailboxes {
         !self.bell.rung.load(Ordering::SeqCst)
     }
 
+    /// Whether something has come since the worker last looked.
+    pub(super) fn has_rung(&self) -> bool {
+        self.bell.rung.load(Ordering::Relaxed)
+    }
+
     /// The worker is awake. Whether something has come since it last asked; whoever writes from now on rings again.
     pub(super) fn answer_bell(&self) -> bool {
         self.bell.asleep.store(false, Ordering::SeqCst);

@@ -65,7 +65,7 @@ impl End {
 impl KafkaFeed {
     /// Assigns every partition at an offset that exists: they were asked for before, on another client.
     pub(super) fn open(settings: &KafkaSettings, state: Arc<State>, begins: &[Begin]) -> Result<Self, KafkaError> {
-        let consumer = connect(settings, false, &state)?;
+        let consumer = connect(settings, 0, &state)?;
         let mut pending = VecDeque::from([Pending::Partitions(begins.len())]);
         let mut assignment = TopicPartitionList::new();
         let (mut places, mut ends) = (Vec::new(), Vec::new());

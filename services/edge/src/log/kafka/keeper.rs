@@ -18,7 +18,7 @@ use super::{
     context::{Alarm, Fault, State, lock},
     marks::{self, Place},
     observer::{ANSWER, Found, Observer, number},
-    pace::Pace,
+    pace::{LEVELS, Pace},
     producer::Producer,
     rate::{Feeds, position},
     reader::{FeedShared, News},
@@ -113,18 +113,19 @@ impl Keeper {
 
     /// Lets fetches wait where the cluster is busy.
     fn keep_pace(&self, pace: &mut Pace) {
-        let Some(gathered) = pace.look(position(&self.feeds), Instant::now()) else { return };
+        let Some(level) = pace.look(position(&self.feeds), Instant::now()) else { return };
         let settings = lock(&self.settings).clone();
-        if !settings.gathers_fetches() {
+        if !settings.lets_fetches_wait() {
             return;
         }
         for feed in self.feeds() {
-            if let Err(error) = feed.set_gathered(gathered, &settings, &self.state) {
+            if let Err(error) = feed.set_level(level, &settings, &self.state) {
                 return tracing::warn!(%error, "cannot make the reader anew for this load yet");
             }
         }
-        pace.set(gathered);
-        tracing::info!(event = "reader_pace", gathered, "fetches wait at the brokers under load, and only then");
+        pace.set(level);
+        let least = LEVELS[level].least;
+        tracing::info!(event = "reader_pace", level, least, "fetches wait at the brokers under load, and only then");
     }
 
     /// Whether a broker answers, and how many partitions the topic has.

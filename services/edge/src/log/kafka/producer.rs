@@ -12,7 +12,7 @@ use std::{
 use rdkafka::{error::KafkaError, producer::Producer as _};
 
 use super::{
-    super::{LogError, NewRecord, Outcome, Reason, Reports, Ticket},
+    super::{LogError, NewRecord, Reason, Reports, Ticket},
     context::{Fault, State, lock},
     delivery::{Sent, Shared},
     handover::{Generation, Handover},
@@ -78,36 +78,24 @@ impl Producer {
         self.replaced.load(Relaxed)
     }
 
+    /// See [`Log::publish`](super::super::Log::publish).
     pub(super) fn publish(&self, record: &NewRecord, ticket: Ticket) -> Result<(), Reason> {
-        let sent = self.accept(record.partition, ticket)?;
-        self.hand_over(record, sent).inspect_err(|_| self.shared.in_flight.settled(sent.slot))
-    }
-
-    /// Counts a record that is to be handed over.
-    pub(super) fn accept(&self, partition: i32, ticket: Ticket) -> Result<Sent, Reason> {
         if self.shared.state.fatal.load(Relaxed) {
             return Err(Reason::Fatal);
         }
-        Ok(Sent { ticket, slot: self.shared.in_flight.handed_over(), partition })
-    }
-
-    /// Queues an accepted record. On `Err` no report will come.
-    pub(super) fn hand_over(&self, record: &NewRecord, sent: Sent) -> Result<(), Reason> {
+        let sent = Sent { ticket, slot: self.shared.in_flight.handed_over(), partition: record.partition };
         let result = match self.read().as_ref() {
             None => Err(Reason::Fatal),
             Some(Current { to, handover: None }) => to.send(record, sent),
             Some(Current { handover: Some(handover), .. }) => handover.send(record, sent),
         };
         result.inspect_err(|reason| {
+            // No report will come.
+            self.shared.in_flight.settled(sent.slot);
             if *reason == Reason::Fatal {
                 self.shared.state.call(|calls| calls.producer = true);
             }
         })
-    }
-
-    /// Tells that an accepted record was not queued.
-    pub(super) fn refused(&self, sent: Sent, reason: Reason) {
-        self.shared.settle(sent, Outcome::Refused(reason));
     }
 
     /// Whether the producer is beyond repair; from then on nothing is published.

@@ -4,7 +4,7 @@ use std::{
     future::{Future, Ready, ready},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -37,8 +37,8 @@ pub(super) struct FeedShared {
     /// The consumer before: closing it takes too long for the feed's thread.
     retired: Mutex<Option<Arc<Reader>>>,
     standstill: Mutex<Standstill>,
-    /// Its fetches wait at the brokers; see [`super::pace`].
-    gathered: AtomicBool,
+    /// How its fetches wait at the brokers; see [`super::pace`].
+    level: AtomicUsize,
     pub(super) notify: Notify,
 }
 
@@ -74,7 +74,7 @@ impl FeedShared {
             news: Mutex::default(),
             renewed: Mutex::default(),
             retired: Mutex::default(),
-            gathered: AtomicBool::new(false),
+            level: AtomicUsize::new(0),
             notify: Notify::new(),
         }
     }
@@ -90,21 +90,21 @@ impl FeedShared {
 
     /// Reads on with another consumer, from where the one before stood.
     pub(super) fn renew(&self, settings: &KafkaSettings, state: &Arc<State>) -> Result<(), KafkaError> {
-        let renewed = connect(settings, self.gathered.load(Relaxed), state)?;
+        let renewed = connect(settings, self.level.load(Relaxed), state)?;
         *lock(&self.renewed) = Some(renewed);
         self.notify.notify_one();
         Ok(())
     }
 
-    /// From now on fetches wait at the brokers, or not any more.
-    pub(super) fn set_gathered(
+    /// From now on fetches wait at the brokers as this level says.
+    pub(super) fn set_level(
         &self,
-        gathered: bool,
+        level: usize,
         settings: &KafkaSettings,
         state: &Arc<State>,
     ) -> Result<(), KafkaError> {
-        let before = self.gathered.swap(gathered, Relaxed);
-        self.renew(settings, state).inspect_err(|_| self.gathered.store(before, Relaxed))
+        let before = self.level.swap(level, Relaxed);
+        self.renew(settings, state).inspect_err(|_| self.level.store(before, Relaxed))
     }
 
     /// A partition that stands still although there is more of it; see [`Standstill::look`].
@@ -143,9 +143,9 @@ impl FeedShared {
 }
 
 /// A consumer that knows the topic: assigning before that would cost half a second.
-pub(super) fn connect(settings: &KafkaSettings, gathered: bool, state: &Arc<State>) -> Result<Reader, KafkaError> {
+pub(super) fn connect(settings: &KafkaSettings, level: usize, state: &Arc<State>) -> Result<Reader, KafkaError> {
     let context = Context { role: Role::Feed, state: Arc::clone(state) };
-    let consumer: Reader = settings.reader(gathered).create_with_context(context)?;
+    let consumer: Reader = settings.reader(level).create_with_context(context)?;
     consumer.fetch_metadata(Some(&settings.topic), Duration::from_secs(10))?;
     Ok(consumer)
 }

@@ -6,7 +6,7 @@ use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
 mod tables;
 
-use super::pace::GATHERED;
+use super::pace::{LEVELS, MOST_MS, PROPERTIES};
 use tables::{CONSUMER, PRODUCER, PRODUCER_ALONE, REFUSED, SHARED};
 
 /// Where the log is and what the edge asks of it.
@@ -107,14 +107,9 @@ impl KafkaSettings {
         }
     }
 
-    /// Whether records wait for others under load: who sets how long librdkafka waits has decided that alone.
-    pub(super) fn gathers(&self) -> bool {
-        !self.properties.iter().any(|(key, _)| key == "linger.ms" || key == "queue.buffering.max.ms")
-    }
-
     /// Whether fetches wait under load: who sets when a fetch is answered has decided that alone.
-    pub(super) fn gathers_fetches(&self) -> bool {
-        !self.properties.iter().any(|(key, _)| GATHERED.iter().any(|(gathered, _)| gathered == key))
+    pub(super) fn lets_fetches_wait(&self) -> bool {
+        !self.properties.iter().any(|(key, _)| PROPERTIES.contains(&key.as_str()))
     }
 
     pub(super) fn producer(&self) -> ClientConfig {
@@ -136,11 +131,13 @@ impl KafkaSettings {
         config
     }
 
-    /// The client that reads all; `gathered`: its fetches wait at the brokers.
-    pub(super) fn reader(&self, gathered: bool) -> ClientConfig {
+    /// The client that reads all. From level 1 on its fetches wait at the brokers.
+    pub(super) fn reader(&self, level: usize) -> ClientConfig {
         let mut config = self.consumer();
-        for (key, value) in GATHERED.iter().filter(|_| gathered) {
-            config.set(*key, *value);
+        if level > 0 {
+            for (key, value) in PROPERTIES.iter().zip([LEVELS[level].least, MOST_MS]) {
+                config.set(*key, value);
+            }
         }
         config
     }
@@ -218,13 +215,9 @@ mod tests {
     #[test]
     fn librdkafka_takes_every_setting() {
         let settings = settings(&[("linger.ms", "3"), ("fetch.wait.max.ms", "7"), ("debug", "broker")]);
-        for config in [
-            settings.producer(),
-            settings.reader(false),
-            settings.reader(true),
-            settings.observer(),
-            settings.scanner(),
-        ] {
+        for config in
+            [settings.producer(), settings.reader(0), settings.reader(2), settings.observer(), settings.scanner()]
+        {
             config.create_native_config().unwrap();
             assert_eq!(config.get("client.id"), Some("klatsch-edge-a"));
         }
@@ -247,11 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn who_sets_linger_has_it_so() {
-        assert!(settings(&[("fetch.min.bytes", "1")]).gathers());
-        assert!(!settings(&[("linger.ms", "0")]).gathers());
-        assert!(settings(&[("linger.ms", "0")]).gathers_fetches());
-        assert!(!settings(&[("fetch.wait.max.ms", "7")]).gathers_fetches());
+    fn who_sets_how_fetches_wait_has_it_so() {
+        assert!(settings(&[("linger.ms", "0")]).lets_fetches_wait());
+        assert!(!settings(&[("fetch.min.bytes", "1")]).lets_fetches_wait());
+        assert!(!settings(&[("fetch.wait.max.ms", "7")]).lets_fetches_wait());
+        let settings = settings(&[]);
+        assert_eq!(settings.reader(0).get("fetch.min.bytes"), Some("1"));
+        assert_eq!(
+            (settings.reader(1).get("fetch.min.bytes"), settings.reader(1).get("fetch.wait.max.ms")),
+            (Some("1000"), Some("3"))
+        );
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub(super) const CLUSTER: Scenario = Scenario {
 };
 
 /// Events of other edges a second.
-const FOREIGN: [f64; 5] = [0.0, 10_000.0, 25_000.0, 50_000.0, 100_000.0];
+const FOREIGN: [f64; 3] = [0.0, 20_000.0, 100_000.0];
+/// The same for a plot.
+pub(super) const MORE_FOREIGN: [f64; 5] = [0.0, 10_000.0, 25_000.0, 50_000.0, 100_000.0];
 /// SENDs a second into 100 rooms of 50.
 const SENDS: [f64; 3] = [0.0, 200.0, 400.0];
 const MEMBERS: u32 = 5_000;
@@ -49,7 +51,7 @@ pub(super) struct Point {
 }
 
 fn run(stage: &Stage) -> Result<Vec<Row>, String> {
-    let points = points(stage)?;
+    let points = points(stage, &FOREIGN)?;
     Ok(vec![judge(&points)])
 }
 
@@ -59,7 +61,14 @@ pub(super) fn judge(points: &[Point]) -> Row {
     let [a, b] = fit.constants;
     let range = format!("{} points, up to 100 k ev/s and 20 k del/s", points.len());
     let row = Row::judged(&targets::CLUSTER, &range, fit.error * 100.0);
-    row.note(format!("a = {a:.2} us, b = {b:.2} us; the worst point is off by {:.0} %", fit.worst * 100.0))
+    let mut note = format!("a = {a:.2} us, b = {b:.2} us; the worst point is off by {:.0} %", fit.worst * 100.0);
+    if let Some(Fit { constants: [a, b, c], error, .. }) = law_with_constant(points) {
+        let (share, error) = (c / 1e4, error * 100.0);
+        note += &format!(
+            "; with {share:.1} % of a core as soon as anything comes: {error:.0} %, a = {a:.2}, b = {b:.2} us"
+        );
+    }
+    row.note(note)
 }
 
 /// a and b.
@@ -68,8 +77,14 @@ pub(super) fn law(points: &[Point]) -> Option<Fit<2>> {
     Fit::of(&points.iter().map(sample).collect::<Vec<_>>())
 }
 
+/// a, b, and what it costs to be asked at all: under load an edge fetches every three milliseconds, however little comes.
+fn law_with_constant(points: &[Point]) -> Option<Fit<3>> {
+    let sample = |point: &Point| Sample { terms: [point.events, point.deliveries, 1.0], value: point.cpu };
+    Fit::of(&points.iter().map(sample).collect::<Vec<_>>())
+}
+
 /// All combinations, each as the median of the rounds.
-pub(super) fn points(stage: &Stage) -> Result<Vec<Point>, String> {
+pub(super) fn points(stage: &Stage, foreign_rates: &[f64]) -> Result<Vec<Point>, String> {
     let kafka = stage.kafka()?;
     let log = kafka.log();
     let fleet = Fleet::open(stage, &log, 1, &[], |edge: &Server| Plan::new(&edge.target, MEMBERS, ROOMS))?;
@@ -86,7 +101,7 @@ pub(super) fn points(stage: &Stage) -> Result<Vec<Point>, String> {
     listener.fill(stage)?;
     let mut points = Vec::new();
     for sends in SENDS {
-        for rate in FOREIGN {
+        for &rate in foreign_rates {
             if sends + rate == 0.0 {
                 continue;
             }

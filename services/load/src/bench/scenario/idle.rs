@@ -106,7 +106,8 @@ fn spend(stage: &Stage, server: &Server, period: Duration) -> Result<Cost, Strin
     beats.go_on(period / 10, stage)?;
     let (before, sent, received) = (read(server)?, beats.next, beats.octets);
     beats.latest = 0;
-    beats.go_on(stage.settings.seconds.map_or(period, Duration::from_secs).max(period), stage)?;
+    // They lie evenly, so half of them are as good as all.
+    beats.go_on(stage.settings.seconds.map_or(period / 2, Duration::from_secs).max(period / 2), stage)?;
     let spent = read(server)?.since(&before);
     // Who reads many beats at a time is cheap, too.
     let late = beats.latest > SESSIONS / 50;

@@ -42,7 +42,7 @@ fn run(stage: &Stage) -> Result<Vec<Row>, String> {
 }
 
 fn time(stage: &Stage) -> Duration {
-    stage.round().max(Duration::from_secs(4))
+    stage.round().max(Duration::from_secs(3))
 }
 
 /// Row 9: 20 rooms of 50, 200 SENDs a second, beside a producer and a consumer that know nothing of klatsch.

@@ -47,7 +47,7 @@ pub(super) struct Share {
 }
 
 pub(super) const DEFAULT: &str = "as it is";
-pub(super) const NEVER: &str = "linger.ms=0";
+pub(super) const NEVER: &str = "fetch.min.bytes=1";
 
 const fn setting(name: &'static str, args: &'static [&'static str], rate: f64, edges: u32, partitions: u32) -> Setting {
     Setting { name, args, rate, edges, partitions }
@@ -85,19 +85,8 @@ pub(super) fn others() -> Vec<Setting> {
         at("linger.ms=5", &["--kafka-property", "linger.ms=5"]),
         at(DEFAULT, &[]),
         at(
-            "fetch.min.bytes=1000 fetch.wait.max.ms=3",
-            &[
-                "--kafka-property",
-                "linger.ms=0",
-                "--kafka-property",
-                "fetch.min.bytes=1000",
-                "--kafka-property",
-                "fetch.wait.max.ms=3",
-            ],
-        ),
-        at(
-            "waiting, fetch.min.bytes=1000 fetch.wait.max.ms=3",
-            &["--kafka-property", "fetch.min.bytes=1000", "--kafka-property", "fetch.wait.max.ms=3"],
+            "fetch.min.bytes=4000 fetch.wait.max.ms=3",
+            &["--kafka-property", "fetch.min.bytes=4000", "--kafka-property", "fetch.wait.max.ms=3"],
         ),
         at("fetch.wait.max.ms=100", &["--kafka-property", "fetch.wait.max.ms=100"]),
         at("compression.type=lz4", &["--kafka-property", "compression.type=lz4"]),
@@ -138,23 +127,18 @@ pub(super) fn measure(stage: &Stage, kafka: &Kafka, setting: &Setting) -> Result
     Ok(Some(share))
 }
 
-/// How often in a second an edge hands over under load, and how many fetches of an edge come of one such window.
-const WINDOWS: f64 = 1_000.0 / 3.0;
-const FETCHES: f64 = 2.0;
-/// Events a second from which records wait.
+/// How often in a second an edge fetches at least under load, and how many events an answer has at most.
+const FETCHES: f64 = 1_000.0 / 3.0;
+const EVENTS: f64 = 4.0;
+/// Events a second from which fetches wait.
 const BUSY: f64 = 700.0;
 
-/// What brokers are asked in a second: requests to produce (one for each partition that a window of an edge touches), and
-/// fetches of all edges (one for each event, or two for each window).
+/// What brokers are asked in a second: requests to produce, one for each event, and fetches of all edges: one for each
+/// event, or fewer where they wait.
 pub(super) fn requests(setting: &Setting) -> (f64, f64) {
     let Setting { rate, .. } = *setting;
-    let (edges, partitions) = (f64::from(setting.edges), f64::from(setting.partitions));
-    if setting.name == NEVER || rate < BUSY {
-        return (rate, rate * edges);
-    }
-    let held = rate / edges / WINDOWS;
-    let touched = partitions * (1.0 - (1.0 - 1.0 / partitions).powf(held));
-    ((touched * WINDOWS * edges).min(rate), rate.min(FETCHES * WINDOWS) * edges)
+    let each = if setting.name == NEVER || rate < BUSY { rate } else { (rate / EVENTS).max(FETCHES) };
+    (rate, each * f64::from(setting.edges))
 }
 
 /// Broker CPU a second = c₀ + c₁ × requests to produce + fetches × (c₂ + c₃ × partitions), microseconds.
@@ -178,12 +162,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quiet_cluster_is_asked_for_each_event_and_a_busy_one_for_each_window() {
+    fn a_quiet_cluster_is_asked_for_each_event_and_a_busy_one_for_some() {
         assert_eq!(requests(&setting(DEFAULT, &[], 100.0, 3, 12)), (100.0, 300.0));
         assert_eq!(requests(&setting(NEVER, &[], 4_000.0, 2, 12)), (4_000.0, 8_000.0));
-        let (produce, fetches) = requests(&setting(DEFAULT, &[], 4_000.0, 2, 12));
-        assert!((1_500.0..4_000.0).contains(&produce), "{produce}");
-        assert!((fetches - 2.0 * FETCHES * WINDOWS).abs() < 1e-9, "{fetches}");
+        assert_eq!(requests(&setting(DEFAULT, &[], 4_000.0, 2, 12)), (4_000.0, 2_000.0));
+        assert_eq!(requests(&setting(DEFAULT, &[], 1_000.0, 4, 12)), (1_000.0, 4.0 * FETCHES));
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn run(stage: &Stage) -> Result<Vec<Row>, String> {
         Plan { probes: 1, publishers: 1, sweep: Duration::from_millis(200), ..Plan::new(&edge.target, BIG, 1) };
     big.dialect.room_prefix = "big-".to_owned();
     let (mut small, mut big) = (Crowd::open(&small)?, Crowd::open(&big)?);
-    let time = stage.round().max(Duration::from_secs(4));
+    let time = stage.round().max(Duration::from_secs(3));
     let (load, big_load) = (Load::steady(SMALL_RATE, time), Load::steady(BIG_RATE, time));
     small.drive(&load)?;
     let (mut quiet, mut beside, mut broken) = (Vec::new(), Vec::new(), None);

@@ -51,7 +51,7 @@ pub(crate) fn rows(stage: &Stage) -> Result<Vec<Row>, String> {
     let plan = Plan { body: BODY, probes: READING / 2, ..Plan::new(&edge.target, READING, 1) };
     let room = format!("{}0", plan.dialect.room_prefix);
     let mut crowd = Crowd::open(&plan)?;
-    let (filling, load) = (Load::steady(RATE, FILLING), Load::steady(RATE, stage.round() * 2));
+    let (filling, load) = (Load::steady(RATE, FILLING), Load::steady(RATE, stage.round()));
     let (mut alone, mut beside, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     crowd.drive(&filling)?;
     for _ in 0..stage.rounds() {

@@ -18,7 +18,7 @@ pub(super) const PRODUCER: &[(&str, &str)] = &[
     // Retries neither double nor reorder records; acks=all is what a RECEIPT promises.
     ("enable.idempotence", "true"),
     ("acks", "all"),
-    // Whether to wait is decided anew from moment to moment, before librdkafka (`gather`); waiting would only add latency.
+    // What many at a time spare, fetches that wait spare alone (`pace`), and here each record would wait once more.
     ("linger.ms", "0"),
     ("compression.type", "none"),
     // Only for records without an explicit partition, of which there are none; the same arithmetic as ours.

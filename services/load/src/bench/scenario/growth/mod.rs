@@ -63,7 +63,7 @@ type Part = fn(&Stage, &mut Growth) -> Result<(), String>;
 const PARTS: [(&str, Part); 6] = [
     ("connections", |stage, growth| connections::measure(stage).map(|points| growth.connections = points)),
     ("rooms", |stage, growth| rooms::measure(stage).map(|points| growth.rooms = points)),
-    ("cluster", |stage, growth| cluster::points(stage).map(|points| growth.cluster = points)),
+    ("cluster", |stage, growth| cluster::points(stage, &cluster::MORE_FOREIGN).map(|points| growth.cluster = points)),
     ("edges", |stage, growth| edges::measure(stage).map(|points| growth.edges = points)),
     ("settings of producers and consumers", |stage, growth| {
         shares(stage, &law::others()).map(|shares| growth.others = shares)
