@@ -30,6 +30,8 @@ pub enum Ending {
     WebSocketProtocol,
     /// A text message that is not UTF-8 (W10).
     WebSocketNotUtf8,
+    /// A message that is not strings in JSON, on a SockJS session (J11).
+    NotSockJs,
     /// Over a size of family L (L02, W08).
     TooLarge,
     /// Over a cap of the connection: subscriptions, transactions, receipts in flight (L04).
@@ -176,6 +178,7 @@ impl Ending {
             UnknownDestination => f("unknown_destination", 1008, "no such destination").error("no such destination", 404),
             WebSocketProtocol => f("websocket_protocol", 1002, "WebSocket protocol error").at(Level::INFO),
             WebSocketNotUtf8 => f("websocket_not_utf8", 1007, "text is not UTF-8").at(Level::INFO),
+            NotSockJs => f("not_sockjs", 1002, "Broken framing.").at(Level::INFO),
             TooLarge => f("too_large", 1009, "too large").error("too large", 413).at(Level::INFO),
             TooMany => f("too_many", 1008, "too many").error("too many open at once", 429).after(5).at(Level::INFO),
             RateLimited => f("rate_limited", 1013, "too fast").error("too fast", 429).after(1).at(Level::INFO),
@@ -224,7 +227,7 @@ impl Ending {
         use Ending::*;
         [
             ClientClosed, ClientLost, Disconnected, Malformed, OutOfTurn, NotOpen, AlreadyOpen, UnknownDestination,
-            WebSocketProtocol, WebSocketNotUtf8, TooLarge, TooMany, RateLimited, Forbidden, BadCredentials,
+            WebSocketProtocol, WebSocketNotUtf8, NotSockJs, TooLarge, TooMany, RateLimited, Forbidden, BadCredentials,
             CredentialsExpired, Banned, Version, ConnectTimeout, FrameTimeout, HeartBeatLost, SendUnknown, LogAway, Slow,
             Gap, NotRecovered, Busy, TryLater, Draining, RestartNotice, ShutDown, Internal,
         ]
@@ -243,6 +246,7 @@ impl Ending {
                 | AlreadyOpen
                 | WebSocketProtocol
                 | WebSocketNotUtf8
+                | NotSockJs
                 | TooLarge
                 | TooMany
                 | Version

@@ -174,6 +174,7 @@ impl Frames {
             ours[count] = (name, value);
             count += 1;
         }
+        let body = shape.framing.body(content.body());
         let frame = MessageFrame {
             destination,
             content_type: Some(content.content_type()).filter(|value| !value.is_empty()),
@@ -181,11 +182,11 @@ impl Frames {
             message_id,
             ack,
             headers: &ours[..count],
-            body: content.body(),
+            body: &body,
         };
         let headers = content.headers().map(|(name, value)| name.len() + value.len() + 2);
         let names = destination.len() + shape.subscription.map_or(0, str::len) + content.sender().len();
-        let capacity = 192 + names + content.body().len() + headers.sum::<usize>();
+        let capacity = 192 + names + body.len() + headers.sum::<usize>();
         shape.framing.message(capacity, |out| encode::message(shape.version, &frame, content.headers(), out))
     }
 }

@@ -76,6 +76,24 @@ fn defaults_are_the_designs() {
     assert_eq!(c.log_filter, "info");
 }
 
+/// J20: sessions that poll need all their requests at one edge: where there is but one, or where `/info` names it.
+#[test]
+fn j20_sockjs_polls_where_its_requests_find_their_edge() {
+    let xhr = |args: &[&str]| config(args).sockjs.xhr;
+    let (kafka, url) = (["--kafka", "k:1"], ["--public-url", "https://edge-0.chat.example/chat"]);
+    assert!(xhr(&["--dev"]) && !xhr(&kafka) && !xhr(&["--dev", "--kafka", "k:1"]));
+    assert!(xhr(&[&kafka[..], &url].concat()) && xhr(&[&kafka[..], &["--sockjs-xhr", "on"]].concat()));
+    assert!(!xhr(&["--dev", "--sockjs-xhr", "off"]) && !xhr(&[&kafka[..], &url, &["--sockjs-xhr", "off"]].concat()));
+    let sockjs = config(&[&["--dev"], &url[..]].concat()).sockjs;
+    assert_eq!((sockjs.public_url.as_deref(), sockjs.response_bytes), (Some(url[1]), 128 << 10));
+    for wrong in
+        ["edge-0", "ws://edge-0", "https://", "https://edge-0/", "https://a b", "https://edge-0?x", "https://:1"]
+    {
+        let fault = one_fault(&["--dev", "--public-url", wrong]);
+        assert!(fault.starts_with("--public-url ") && fault.contains("https://edge-0.chat.example"), "{fault}");
+    }
+}
+
 #[test]
 fn the_host_names_the_instance() {
     assert!(!config(&["--dev"]).instance.is_empty());

@@ -16,7 +16,7 @@ use super::{
     command_line::{self, Parsed},
     faults::{Collector, Wrong},
     flags::{Action, Flags},
-    kafka,
+    kafka, sockjs,
     tuning::TuningFlags,
     values,
 };
@@ -94,15 +94,17 @@ fn config(flags: &Flags, faults: &mut Collector) -> Config {
     }
     let instance = flags.instance.clone().unwrap_or_else(host_name);
     let instance = faults.take("instance", &instance, values::instance);
+    let log = log_choice(flags, faults);
     let config = Config {
         listen,
         admin,
         stomp_listen,
         ws_paths,
         ws_echo,
+        sockjs: sockjs::settings(&flags.sockjs, &log, faults),
         instance,
         page: flags.page || flags.dev,
-        log: log_choice(flags, faults),
+        log,
         topic: topic(flags, faults),
         auth: authentication::choice(flags, &[("--listen", Some(listen)), ("--stomp-listen", stomp_listen)], faults),
         credentials: authentication::credentials(flags, faults),
