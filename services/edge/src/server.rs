@@ -55,6 +55,8 @@ pub struct ServerSettings {
     pub echo_path: Option<String>,
     /// Whether the page is served at `/`.
     pub page: bool,
+    /// Whether an upgrade is refused that offers subprotocols and none of ours (stomp.md W02).
+    pub strict: bool,
     /// Open connections at most, upgraded or not.
     pub max_connections: usize,
     /// Open connections at most from one IPv4 address or one IPv6 /64 network; 0 means no such bound. The address is
@@ -79,6 +81,7 @@ impl Default for ServerSettings {
             public_url: None,
             echo_path: None,
             page: false,
+            strict: false,
             max_connections: 50_000,
             max_per_address: 0,
             max_half_open: 2_048,
@@ -197,6 +200,7 @@ impl Server {
             events: Arc::clone(&parts.events),
         };
         let upgrades = Upgrades {
+            strict: settings.strict,
             readiness: parts.readiness,
             sockets: parts.sockets,
             origin: parts.origin,

@@ -62,6 +62,8 @@ pub trait Sockets: Send + Sync + 'static {
 
 /// What upgrades need.
 pub(crate) struct Upgrades {
+    /// Subprotocols of which none is known are refused (W02).
+    pub(crate) strict: bool,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) sockets: Arc<dyn Sockets>,
     pub(crate) origin: OriginCheck,
@@ -86,7 +88,7 @@ impl Upgrades {
             return Err(Refusal::Method);
         }
         self.admit()?;
-        let Handshake { accept, protocol } = handshake::check(&request.headers)?;
+        let Handshake { accept, protocol } = handshake::check(&request.headers, self.strict)?;
         let origin = handshake::origin(&request.headers)?;
         if !(self.origin)(origin, handshake::host(&request.headers)) {
             return Err(Refusal::Origin);
@@ -97,6 +99,7 @@ impl Upgrades {
         };
         let query = request.query.as_deref();
         let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.credentials);
+        let credentials = credentials.beside(protocol);
         let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
         tokio::spawn(async move {
             let upgraded = on_upgrade.await;

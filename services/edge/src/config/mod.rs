@@ -75,7 +75,7 @@ pub struct Config {
     pub times: Times,
     /// What is done where Spring and the specification differ.
     pub profile: Profile,
-    /// Destination prefixes beside `/topic/`.
+    /// Names of rooms beside `/topic/{room}`.
     pub aliases: Aliases,
     /// How log lines look.
     pub log_format: LogFormat,

@@ -25,6 +25,9 @@ impl Connection {
                 return;
             }
         };
+        if credentials.contradicts(connect.version.as_str()) {
+            cx.metrics.stomp.subprotocol_mismatches.inc();
+        }
         let session = cx.shell.session_id();
         let job = AuthJob {
             connection: cx.slot,

@@ -156,13 +156,13 @@ impl Connection {
         for (receipt, place) in commit.iter().flat_map(|commit| &commit.stored) {
             self.acknowledge(receipt, place);
         }
-        self.refuse(ending, Some(&send.destination), send.receipt, cx);
+        self.refuse(ending, None, Some(&send.destination), send.receipt, cx);
         let Some(commit) = commit else { return };
         while let Some(member) = self.sends.drop_held(Some(commit.number)) {
             self.take_back(member.receipt, &member.destination, cx);
         }
         if commit.receipt.is_some() {
-            self.refuse(ending, Some(&send.destination), commit.receipt, cx);
+            self.refuse(ending, None, Some(&send.destination), commit.receipt, cx);
         }
     }
 }

@@ -179,6 +179,7 @@ fn server_settings(config: &Config) -> ServerSettings {
         xhr: config.sockjs.xhr.then(|| xhr_settings(config)),
         public_url: config.sockjs.public_url.clone(),
         page: config.page,
+        strict: config.profile == crate::config::Profile::Strict,
         max_connections: config.limits.max_connections,
         max_per_address: config.limits.max_connections_per_address.unwrap_or(0),
         ..ServerSettings::default()
