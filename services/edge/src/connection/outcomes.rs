@@ -131,6 +131,10 @@ impl Connection {
     /// What has taken too long: a SEND without an answer (it may still appear, once), one that the follower said
     /// nothing of (it is written, or answered with its own place).
     pub(super) fn give_up_on_sends(&mut self, cx: &mut Context<'_>) {
+        // With every beat of an idle connection.
+        if self.sends.in_flight() == 0 {
+            return;
+        }
         self.publish_ready(cx);
         while let Some((at, own)) = self.sends.next_overdue(cx.now) {
             self.stored(at, Some(own));
