@@ -48,6 +48,7 @@ fn h05_names_are_escaped_too() {
     }
 }
 
+/// H06, Q08: whatever other servers do.
 #[test]
 fn h06_connect_and_connected_are_never_escaped() {
     for command in ["CONNECT", "STOMP"] {
@@ -63,6 +64,7 @@ fn h06_connect_and_connected_are_never_escaped() {
     }
 }
 
+/// H07, Q07: replacing one sequence after the other gets these wrong.
 #[test]
 fn h07_decoding_is_one_pass() {
     for version in SINCE_1_1 {

@@ -21,7 +21,7 @@ fn draining(edge: &Edge) {
     });
 }
 
-/// 200 clients: unready, refusing, then everybody gets close 1012 at a pace that spreads them, and the exit is 0.
+/// Q16: 200 clients: unready, refusing, then everybody gets close 1012 at a pace that spreads them, and the exit is 0.
 #[test]
 fn drain_is_paced_and_exits_0_within_the_grace() {
     let mut edge = Edge::start(&["--log-memory", "--grace", "8s"]);

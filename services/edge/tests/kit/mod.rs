@@ -74,6 +74,14 @@ pub fn require_node() -> bool {
     require_tool("node") && (packages.exists() || skip("the npm packages of tests/js are missing; make tools"))
 }
 
+/// Is there a Chromium that the scripts of `tests/js` can drive?
+#[must_use]
+pub fn require_browser() -> bool {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let there = |dir: PathBuf| names.iter().any(|name| dir.join(name).is_file());
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(there)) || require_tool("chromium")
+}
+
 /// Starts the Python or Java that has the STOMP clients of `tests/python` or `tests/java`; fetches those if they are not
 /// in the cache. None if that cannot be.
 #[must_use]
