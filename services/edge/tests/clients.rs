@@ -63,6 +63,47 @@ fn stomp_py_over_websocket() {
     python(Transport::WebSocket, "1.2");
 }
 
+/// SockJS where WebSocket passes, and where only its fall-backs do; frames split by the client here too (W07, J11, J15, J16).
+#[test]
+fn stompjs_7_over_sockjs() {
+    js("stompjs-7", Transport::SockJs);
+}
+
+#[test]
+fn stompjs_7_over_sockjs_without_websocket() {
+    js("stompjs-7", Transport::Xhr);
+}
+
+#[test]
+fn stompjs_6_over_sockjs() {
+    js("stompjs-6", Transport::SockJs);
+}
+
+#[test]
+fn stompjs_5_over_sockjs() {
+    js("stompjs-5", Transport::SockJs);
+}
+
+#[test]
+fn rx_stomp_over_sockjs() {
+    js("rx-stomp", Transport::SockJs);
+}
+
+#[test]
+fn stompjs_2_over_sockjs() {
+    js("stompjs-2", Transport::SockJs);
+}
+
+#[test]
+fn webstomp_over_sockjs() {
+    js("webstomp", Transport::SockJs);
+}
+
+#[test]
+fn webstomp_over_sockjs_without_websocket() {
+    js("webstomp", Transport::Xhr);
+}
+
 /// Spring's `WebSocketStompClient` on two WebSocket clients: Tomcat's and Tyrus.
 #[test]
 fn spring_over_websocket_with_tomcat() {
@@ -72,6 +113,17 @@ fn spring_over_websocket_with_tomcat() {
 #[test]
 fn spring_over_websocket_with_tyrus() {
     java("tyrus", Transport::WebSocket);
+}
+
+/// Spring's `SockJsClient` under it.
+#[test]
+fn spring_over_sockjs() {
+    java("tomcat", Transport::SockJs);
+}
+
+#[test]
+fn spring_over_sockjs_without_websocket() {
+    java("tomcat", Transport::Xhr);
 }
 
 /// PyPI `stomp.py` on TCP, a class for each version (F26, V05, V06, U02, H01, H02, H03).

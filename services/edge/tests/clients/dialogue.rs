@@ -21,6 +21,10 @@ const SIZE: usize = 65_536;
 #[derive(Clone, Copy)]
 pub(crate) enum Transport {
     WebSocket,
+    /// SockJS as its clients choose: on WebSocket.
+    SockJs,
+    /// SockJS's fall-backs alone.
+    Xhr,
     Tcp,
 }
 
@@ -28,6 +32,8 @@ impl Transport {
     fn name(self) -> &'static str {
         match self {
             Self::WebSocket => "websocket",
+            Self::SockJs => "sockjs",
+            Self::Xhr => "xhr",
             Self::Tcp => "tcp",
         }
     }
@@ -35,6 +41,7 @@ impl Transport {
     fn url(self, edge: &Edge) -> String {
         match self {
             Self::WebSocket => edge.url(),
+            Self::SockJs | Self::Xhr => format!("http://{}/ws", edge.listen),
             Self::Tcp => format!("tcp://{}", edge.stomp),
         }
     }
