@@ -43,6 +43,8 @@ pub struct Settings {
     pub log_limit: LogLimit,
     /// How long a SEND may take to meet its outcome.
     pub send_timeout: Duration,
+    /// A frame that has begun must be complete after this long, however slowly it comes.
+    pub frame_timeout: Duration,
     /// How often a client that asked for no heart-beats is pinged, so that proxies keep its connection (`stomp.md` B09).
     pub ping_every: Duration,
     /// How long a client may take nothing at all.
