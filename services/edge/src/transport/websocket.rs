@@ -99,6 +99,11 @@ impl WebSocket {
         new
     }
 
+    /// Whether neither side has closed, and everything could be read.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
     /// Whether no message is incomplete, and none is the last.
     pub(super) fn is_between_messages(&self) -> bool {
         // An engine is there in the middle of a message.

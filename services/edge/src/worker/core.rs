@@ -12,6 +12,7 @@ use slab::Slab;
 use super::{
     drain::Drain,
     socket::ClientSocket,
+    spares::Spares,
     turn::{Count, offer},
 };
 use crate::{
@@ -21,7 +22,6 @@ use crate::{
     hub::Hub,
     log::Ticket,
     metrics::Metrics,
-    spare::Spares,
     timer::{Tick, Wheel},
     transport::Kind,
     upgrade::ConnectionGuard,

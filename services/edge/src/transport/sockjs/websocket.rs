@@ -46,6 +46,7 @@ impl Transport for SockJs {
         replies: &mut Vec<Bytes>,
         sink: &mut dyn FnMut(Input<'_>) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
+        let is_open = self.websocket.is_open();
         let Self { websocket, decoder, echo, broken } = self;
         let result = websocket.read(octets, engines, replies, |message, out| match message {
             Message::Text(text) if *echo => match json::each(text) {
@@ -74,7 +75,8 @@ impl Transport for SockJs {
             Message::Close(_) => sink(Input::Close),
             Message::Ping(_) | Message::Frame(_) => ControlFlow::Continue(()),
         });
-        if self.broken { Err(Fault::NotSockJs) } else { result }
+        // Told once, like every fault: what comes behind it, or behind a close of ours, is passed over.
+        if self.broken && is_open { Err(Fault::NotSockJs) } else { result }
     }
 
     /// `["\n"]`, masked.
