@@ -208,7 +208,10 @@ impl Service {
             path::Method::XhrSend => send(sessions, &session, body).await,
             path::Method::XhrStreaming => {
                 let streaming = Streaming::new(Receiver::new(&session, &peer.stay), most);
-                answer(StatusCode::OK, SCRIPT, warp::reply::stream(streaming).into_response())
+                let mut response = answer(StatusCode::OK, SCRIPT, warp::reply::stream(streaming).into_response());
+                // nginx would collect frames until it has a few KiB of them.
+                response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+                response
             }
             _ => {
                 let frame = match Receiver::new(&session, &peer.stay) {

@@ -152,6 +152,22 @@ fn j19_who_does_not_ask_is_gone() {
     assert_eq!(polling.poll(), "o\n", "the id is as good as any");
 }
 
+/// J19, B09: a request that waits is answered with `h` before proxies lose patience, where STOMP has no beats of its own;
+/// and the session goes on.
+#[test]
+fn j19_h_where_there_is_nothing_to_say() {
+    let edge = edge(&[]);
+    let polling = Polling::connect(&edge);
+    let mut waiting = Http::to(&edge);
+    waiting.stream.set_read_timeout(Some(4 * PATIENCE)).unwrap();
+    let since = Instant::now();
+    waiting.say("POST", &format!("{}/xhr", polling.url), &[], "");
+    assert_eq!(waiting.answer().body, "h\n");
+    assert!(since.elapsed() > Duration::from_secs(20), "{:?}", since.elapsed());
+    polling.say("DISCONNECT", &[("receipt", "bye")], "");
+    assert_eq!(polling.frames()[0].header("receipt-id"), Some("bye"));
+}
+
 /// J19: other credentials than those that opened a session do not find it.
 #[test]
 fn j19_a_session_belongs_to_who_opened_it() {

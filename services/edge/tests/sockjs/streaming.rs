@@ -18,6 +18,7 @@ fn stream(edge: &crate::kit::edge::Edge, url: &str) -> Http {
     assert_eq!(head.field("content-type"), "application/javascript; charset=UTF-8");
     assert_eq!(head.field("access-control-allow-origin"), "http://page.example");
     assert_eq!(head.field("cache-control"), "no-store, no-cache, no-transform, must-revalidate, max-age=0");
+    assert_eq!(head.field("x-accel-buffering"), "no", "Q16");
     assert_eq!(head.field("set-cookie"), "JSESSIONID=dummy; Path=/; HttpOnly");
     assert_eq!(http.chunk(), format!("{}\n", "h".repeat(PRELUDE)));
     http

@@ -8,7 +8,7 @@
 //! | `xhr.rs` | the worker's side of the transports that poll; [`crate::sockjs`] is the other side |
 //!
 //! One STOMP frame is one string (J21), and it is quoted once for all who get it. What is not UTF-8 cannot be said in
-//! JSON: such a body is given with U+FFFD in the place of what is wrong ([`text_body`]), so that its length stays right.
+//! JSON: such a body is given with U+FFFD in the place of what is wrong (`text_body`), so that its length stays right.
 
 use std::borrow::Cow;
 
