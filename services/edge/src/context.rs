@@ -15,8 +15,8 @@ use crate::{
     log_limit::LogLimit,
     message::ToFollower,
     metrics::Metrics,
-    spare::Spares,
     tokens::Checked,
+    worker::Spares,
 };
 
 /// What all connections of an edge have in common.
@@ -43,6 +43,8 @@ pub struct Settings {
     pub log_limit: LogLimit,
     /// How long a SEND may take to meet its outcome.
     pub send_timeout: Duration,
+    /// A frame that has begun must be complete after this long, however slowly it comes.
+    pub frame_timeout: Duration,
     /// How often a client that asked for no heart-beats is pinged, so that proxies keep its connection (`stomp.md` B09).
     pub ping_every: Duration,
     /// How long a client may take nothing at all.

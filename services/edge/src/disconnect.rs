@@ -32,6 +32,8 @@ pub enum Ending {
     WebSocketProtocol,
     /// A text message that is not UTF-8 (W10).
     WebSocketNotUtf8,
+    /// A message that is not strings in JSON, on a SockJS session (J11).
+    NotSockJs,
     /// Over a size of family L (L02, W08).
     TooLarge,
     /// Over a cap of the connection: subscriptions, transactions, receipts in flight (L04).
@@ -50,6 +52,8 @@ pub enum Ending {
     Version,
     /// No CONNECT in time (L05).
     ConnectTimeout,
+    /// A frame that began and did not end in time.
+    FrameTimeout,
     /// No sign of life from the client (B06).
     HeartBeatLost,
     /// A SEND that is certainly not in the log.
@@ -177,6 +181,7 @@ impl Ending {
             NoRoomInBody => f("no_room_in_body", 1008, "no room in the body").error("no room in the body", 400).at(Level::INFO),
             WebSocketProtocol => f("websocket_protocol", 1002, "WebSocket protocol error").at(Level::INFO),
             WebSocketNotUtf8 => f("websocket_not_utf8", 1007, "text is not UTF-8").at(Level::INFO),
+            NotSockJs => f("not_sockjs", 1002, "Broken framing.").at(Level::INFO),
             TooLarge => f("too_large", 1009, "too large").error("too large", 413).at(Level::INFO),
             TooMany => f("too_many", 1008, "too many").error("too many open at once", 429).after(5).at(Level::INFO),
             RateLimited => f("rate_limited", 1013, "too fast").error("too fast", 429).after(1).at(Level::INFO),
@@ -186,6 +191,7 @@ impl Ending {
             Banned => f("banned", 4502, "banned").error("banned", 403).at(Level::INFO),
             Version => f("version", 4503, "no common STOMP version").error("no common STOMP version", 426).at(Level::INFO),
             ConnectTimeout => f("connect_timeout", 1008, "no CONNECT in time").error("no CONNECT in time", 400).retry(),
+            FrameTimeout => f("frame_timeout", 1008, "frame not completed in time").error("frame not completed in time", 400).retry(),
             HeartBeatLost => f("heart_beat_lost", 1002, "no heart-beat").error("no heart-beat", 400).retry(),
             SendRefused(reason) => match reason {
                 Reason::QueueFull => f("send_refused_queue_full", 4004, "log away").error("SEND refused, the log is behind", 503).after(2).at(Level::WARN).refused(),
@@ -224,9 +230,9 @@ impl Ending {
         use Ending::*;
         [
             ClientClosed, ClientLost, Disconnected, Malformed, OutOfTurn, NotOpen, AlreadyOpen, UnknownDestination,
-            NoRoomInBody, WebSocketProtocol, WebSocketNotUtf8, TooLarge, TooMany, RateLimited, Forbidden, BadCredentials,
-            CredentialsExpired, Banned, Version, ConnectTimeout, HeartBeatLost, SendUnknown, LogAway, Slow, Gap,
-            NotRecovered, Busy, TryLater, Draining, RestartNotice, ShutDown, Internal,
+            NoRoomInBody, WebSocketProtocol, WebSocketNotUtf8, NotSockJs, TooLarge, TooMany, RateLimited, Forbidden, BadCredentials,
+            CredentialsExpired, Banned, Version, ConnectTimeout, FrameTimeout, HeartBeatLost, SendUnknown, LogAway, Slow,
+            Gap, NotRecovered, Busy, TryLater, Draining, RestartNotice, ShutDown, Internal,
         ]
         .into_iter()
         .chain(ALL_REASONS.map(SendRefused))
@@ -243,6 +249,7 @@ impl Ending {
                 | AlreadyOpen
                 | WebSocketProtocol
                 | WebSocketNotUtf8
+                | NotSockJs
                 | TooLarge
                 | TooMany
                 | Version

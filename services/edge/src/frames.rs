@@ -1,8 +1,8 @@
 //! MESSAGE frames, encoded once for all subscribers that get the same octets.
 //!
-//! What distinguishes two subscribers' frames of one message is their *shape*: the STOMP version, the alias under which
-//! they named the room and their subscription id. Most clients say `/topic/` and `sub-0`, so thousands of rooms have few
-//! shapes.
+//! What distinguishes two subscribers' frames of one message is their *shape*: how the transport frames them, the STOMP
+//! version, the alias under which they named the room and their subscription id. Most clients say `/topic/` and `sub-0`,
+//! so thousands of rooms have few shapes.
 
 use std::{fmt::Write, hash::BuildHasher, sync::Arc};
 
@@ -13,11 +13,13 @@ use hashbrown::HashTable;
 use slab::Slab;
 use stomp_proto::{MessageFrame, Version, encode};
 
-use crate::{message::Message, transport::message_frame};
+use crate::{message::Message, transport::Framing};
 
 /// What a subscriber's frames depend on beside the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape<'a> {
+    /// What the transport puts around a frame.
+    pub framing: Framing,
     /// Decides the escaping (`stomp.md` H08).
     pub version: Version,
     /// What the subscriber wrote before the room (M02).
@@ -32,6 +34,7 @@ pub struct Shape<'a> {
 pub type ShapeId = u32;
 
 struct Known {
+    framing: Framing,
     version: Version,
     prefix: Box<str>,
     suffix: Box<str>,
@@ -45,8 +48,8 @@ struct Known {
 
 impl Known {
     fn shape(&self) -> Shape<'_> {
-        let Self { version, prefix, suffix, subscription, .. } = self;
-        Shape { version: *version, prefix, suffix, subscription: subscription.as_deref() }
+        let Self { framing, version, prefix, suffix, subscription, .. } = self;
+        Shape { framing: *framing, version: *version, prefix, suffix, subscription: subscription.as_deref() }
     }
 }
 
@@ -78,9 +81,10 @@ impl Frames {
             return id;
         }
         *stamps += 1;
-        let Shape { version, prefix, suffix, subscription } = shape;
+        let Shape { framing, version, prefix, suffix, subscription } = shape;
         let (prefix, suffix, subscription) = (prefix.into(), suffix.into(), subscription.map(Box::from));
-        let id = known.insert(Known { version, prefix, suffix, subscription, users: 1, stamp: *stamps, frames: None });
+        let new = Known { framing, version, prefix, suffix, subscription, users: 1, stamp: *stamps, frames: None };
+        let id = known.insert(new);
         ids.insert_unique(hash, id as ShapeId, |&id| hasher.hash_one(known[id as usize].shape()));
         id as ShapeId
     }
@@ -174,6 +178,7 @@ impl Frames {
             ours[count] = (name, value);
             count += 1;
         }
+        let body = shape.framing.body(content.body());
         let frame = MessageFrame {
             destination,
             content_type: Some(content.content_type()).filter(|value| !value.is_empty()),
@@ -181,12 +186,12 @@ impl Frames {
             message_id,
             ack,
             headers: &ours[..count],
-            body: content.body(),
+            body: &body,
         };
         let headers = content.headers().map(|(name, value)| name.len() + value.len() + 2);
         let names = destination.len() + shape.subscription.map_or(0, str::len) + content.sender().len();
-        let capacity = 192 + names + content.body().len() + headers.sum::<usize>();
-        message_frame(capacity, |out| encode::message(shape.version, &frame, content.headers(), out))
+        let capacity = 192 + names + body.len() + headers.sum::<usize>();
+        shape.framing.message(capacity, |out| encode::message(shape.version, &frame, content.headers(), out))
     }
 }
 
@@ -201,5 +206,5 @@ pub fn error_message(shape: Shape<'_>, message_id: &str, headers: &[(&str, &str)
         headers,
         body: text.as_bytes(),
     };
-    message_frame(512, |out| encode::message(shape.version, &frame, [], out))
+    shape.framing.message(512, |out| encode::message(shape.version, &frame, [], out))
 }

@@ -8,9 +8,16 @@ use proptest::prelude::*;
 use stomp_proto::Version;
 
 use super::*;
+use crate::transport::Framing;
 
 fn shape() -> Shape<'static> {
-    Shape { version: Version::V1_2, prefix: "/topic/", suffix: "", subscription: Some("sub-0") }
+    Shape {
+        framing: Framing::WebSocket,
+        version: Version::V1_2,
+        prefix: "/topic/",
+        suffix: "",
+        subscription: Some("sub-0"),
+    }
 }
 
 fn message(room: RoomId, seq: u64) -> Arc<Message> {

@@ -67,9 +67,9 @@ impl std::ops::AddAssign for Written {
 }
 
 impl Outbound {
-    /// Adds a frame behind what waits already.
+    /// Adds a frame behind what waits already; one without octets is none.
     pub fn push(&mut self, frame: Bytes, queues: &mut Queues) {
-        if self.abandoned {
+        if self.abandoned || frame.is_empty() {
             return;
         }
         let queue = self.queue.get_or_insert_with(|| queues.spare.take());

@@ -1,9 +1,12 @@
-//! The HTTP side of an edge: two listeners on one thread. The public one upgrades sockets and hands them to the workers
-//! (and serves the page), the admin one answers probes. warp routes; accepting, counting and refusing are done here.
+//! The way into an edge: its listeners, on one thread. The public one upgrades sockets and hands them to the workers (and
+//! serves the page), the admin one answers probes; a third one, where there is one, hands over what it accepts at once.
+//! warp routes; accepting, counting and refusing are done here.
 
 mod accept;
 mod connection;
 mod slots;
+mod stay;
+mod stomp;
 
 use std::borrow::Cow;
 use std::io;
@@ -22,24 +25,34 @@ use crate::admin::{self, MetricsText};
 use crate::auth::CredentialSettings;
 use crate::page;
 use crate::readiness::{Check, Readiness};
-use crate::upgrade::{self, OriginCheck, Sockets, Upgrades};
+use crate::sockjs::{self, XhrSettings};
+use crate::upgrade::{OriginCheck, Sockets, Upgrades};
 use connection::Limits;
 pub(crate) use connection::Peer;
 pub use slots::ConnectionGuard;
-use slots::Slots;
+pub(crate) use slots::Slots;
+pub(crate) use stay::{Stay, Staying};
 
 /// Unready from here on, so that the load balancer turns away before connections have to be refused.
 const NEARLY_FULL_PERCENT: usize = 95;
 
-/// What the HTTP side needs to know. All bounds hold for the public listener.
+/// What the HTTP side needs to know. All bounds hold for the public listener and the one for STOMP together.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Where browsers connect; port 0 lets the system choose.
     pub listen: SocketAddr,
     /// Where probes and metrics are asked for.
     pub admin: SocketAddr,
-    /// The paths that upgrade to WebSocket.
+    /// Where clients speak STOMP straight on TCP; `None`: nowhere.
+    pub stomp: Option<SocketAddr>,
+    /// The base paths: each upgrades to WebSocket, and has SockJS below it.
     pub websocket_paths: Vec<String>,
+    /// What SockJS sessions over XHR are bound by; `None`: there are none.
+    pub xhr: Option<XhrSettings>,
+    /// Where clients reach this edge and no other.
+    pub public_url: Option<String>,
+    /// One more base path, whose clients get back what they send, for conformance suites.
+    pub echo_path: Option<String>,
     /// Whether the page is served at `/`.
     pub page: bool,
     /// Whether an upgrade is refused that offers subprotocols and none of ours (stomp.md W02).
@@ -62,7 +75,11 @@ impl Default for ServerSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            stomp: None,
             websocket_paths: vec!["/ws".to_owned()],
+            xhr: None,
+            public_url: None,
+            echo_path: None,
             page: false,
             strict: false,
             max_connections: 50_000,
@@ -76,9 +93,10 @@ impl Default for ServerSettings {
 
 /// What the HTTP side reports to whoever counts. All calls come from the HTTP thread and must be quick.
 pub trait ServerEvents: Send + Sync + 'static {
-    /// An attempt to open a WebSocket ended: `upgraded`, or why not. Refused as HTTP: `method`, `malformed`, `version`,
-    /// `origin`, `starting`, `draining`, `full`. Refused as TCP: `connections`, `half_open`, `address`. Gave up:
-    /// `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker took it).
+    /// An attempt to open a WebSocket, or a session over XHR, ended: `upgraded`, or why not. Refused as HTTP: `method`,
+    /// `malformed`, `version`, `origin`, `starting`, `draining`, `full`. Refused as TCP: `connections`, `half_open`,
+    /// `address`. Gave up: `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker
+    /// took it). One for STOMP on TCP is `accepted`, or refused for one of the same reasons.
     fn opened(&self, result: &'static str);
     /// The system refused to accept (too many open files, no memory): accepting pauses.
     fn accept_failed(&self, error: &io::Error);
@@ -101,11 +119,12 @@ pub struct ServerParts {
     pub metrics: MetricsText,
 }
 
-/// Both listeners, bound; [`Server::run`] serves them.
+/// All listeners, bound; [`Server::run`] serves them.
 pub struct Server {
     runtime: Runtime,
     public: std::net::TcpListener,
     admin: std::net::TcpListener,
+    stomp: Option<std::net::TcpListener>,
     settings: ServerSettings,
     parts: ServerParts,
     slots: Arc<Slots>,
@@ -113,13 +132,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both addresses; clients may connect from now on and wait for [`Server::run`].
+    /// Binds all addresses; clients may connect from now on and wait for [`Server::run`].
     ///
     /// # Errors
     /// An address that cannot be bound (it is named), or no runtime.
     pub fn bind(settings: ServerSettings, parts: ServerParts) -> io::Result<Self> {
         let public = accept::listen(settings.listen)?;
         let admin = accept::listen(settings.admin)?;
+        let stomp = settings.stomp.map(stomp::listen).transpose()?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let slots = Slots::new(settings.max_connections, settings.max_half_open, settings.max_per_address);
         let (counted, limit) = (Arc::clone(&slots), settings.max_connections);
@@ -128,7 +148,7 @@ impl Server {
             let nearly_full = open.saturating_mul(100) >= limit.saturating_mul(NEARLY_FULL_PERCENT);
             if nearly_full { Err(format!("{open} of {limit} connections")) } else { Ok(()) }
         });
-        Ok(Self { runtime, public, admin, settings, parts, slots, stop: watch::Sender::new(false) })
+        Ok(Self { runtime, public, admin, stomp, settings, parts, slots, stop: watch::Sender::new(false) })
     }
 
     /// The public address with the port that was chosen.
@@ -147,6 +167,14 @@ impl Server {
         self.admin.local_addr()
     }
 
+    /// The address for STOMP on TCP with the port that was chosen, if there is one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn stomp_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.stomp.as_ref().map(std::net::TcpListener::local_addr).transpose()
+    }
+
     /// Stops, counts and borrows the runtime from any thread, before and while it runs.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle { stop: self.stop.clone(), slots: Arc::clone(&self.slots), runtime: self.runtime.handle().clone() }
@@ -157,7 +185,7 @@ impl Server {
     /// # Errors
     /// If the listeners cannot be registered with the runtime.
     pub fn run(self) -> io::Result<()> {
-        let Self { runtime, public, admin, settings, parts, slots, stop } = self;
+        let Self { runtime, public, admin, stomp, settings, parts, slots, stop } = self;
         let limits = Limits { header_timeout: settings.header_timeout, lifetime: settings.http_lifetime };
         // A scraper keeps its connection for longer than a browser, and there are few of them.
         let admin_limits = Limits { header_timeout: Duration::from_secs(30), lifetime: Duration::from_secs(600) };
@@ -165,25 +193,37 @@ impl Server {
         let admin_routes = admin::route(Arc::clone(&parts.readiness), Arc::clone(&parts.metrics));
         let events = Arc::clone(&parts.events);
         let serve_page = settings.page;
-        let upgrades = upgrade::route(Arc::new(Upgrades {
-            paths: settings.websocket_paths,
+        let door = stomp::Door {
+            readiness: Arc::clone(&parts.readiness),
+            sockets: Arc::clone(&parts.sockets),
+            slots: Arc::clone(&slots),
+            events: Arc::clone(&parts.events),
+        };
+        let upgrades = Upgrades {
             strict: settings.strict,
             readiness: parts.readiness,
             sockets: parts.sockets,
             origin: parts.origin,
             credentials: parts.credentials,
             events: parts.events,
-        }));
+        };
+        let (paths, echo, public_url) = (settings.websocket_paths, settings.echo_path, settings.public_url);
+        let xhr = settings.xhr.map(|settings| sockjs::Sessions::new(settings, Arc::clone(&slots)));
+        let service = sockjs::Service::new(paths, echo, upgrades, xhr, public_url);
         runtime.block_on(async {
+            let below_paths = sockjs::route(Arc::new(service));
             let public = tokio::net::TcpListener::from_std(public)?;
             let admin = tokio::net::TcpListener::from_std(admin)?;
             let quiet: Arc<dyn ServerEvents> = Arc::new(Uncounted);
+            if let Some(stomp) = stomp {
+                tokio::spawn(stomp::run(tokio::net::TcpListener::from_std(stomp)?, door));
+            }
             tokio::spawn(accept::run(admin, admin_routes, admin_slots, admin_limits, quiet));
             if serve_page {
-                let routes = or_not_found(upgrades.or(page::route()).unify());
+                let routes = or_not_found(below_paths.or(page::route()).unify());
                 tokio::spawn(accept::run(public, routes, slots, limits, events));
             } else {
-                tokio::spawn(accept::run(public, or_not_found(upgrades), slots, limits, events));
+                tokio::spawn(accept::run(public, or_not_found(below_paths), slots, limits, events));
             }
             let mut stopped = stop.subscribe();
             // An error would mean that the sender is gone, and this very function holds it.
@@ -202,7 +242,7 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Ends [`Server::run`]: both listeners close, and with them every connection that still speaks HTTP.
+    /// Ends [`Server::run`]: all listeners close, and with them every connection that still speaks HTTP.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }

@@ -1,7 +1,7 @@
 //! From an HTTP request to a socket in a worker's hands: the checks of RFC 6455, section 4.2, our own gates, the 101,
 //! and the hand-over of the TCP stream with every byte that was read behind the request.
 
-mod handshake;
+pub(crate) mod handshake;
 mod refusal;
 
 use std::io::Write;
@@ -13,21 +13,20 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use warp::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use warp::path::FullPath;
 use warp::reply::Response;
-use warp::{Filter, Rejection};
 
 use crate::auth::{CredentialSettings, UpgradeCredentials};
 use crate::readiness::{Check, Readiness};
 pub use crate::server::ConnectionGuard;
 use crate::server::{Peer, ServerEvents};
+use crate::transport::Kind;
 use handshake::Handshake;
-use refusal::Refusal;
+pub(crate) use refusal::Refusal;
 
 /// Decides about an upgrade by its `Origin` and its `Host`: `true` lets it pass (stomp.md W22).
 pub type OriginCheck = Arc<dyn Fn(Option<&str>, Option<&str>) -> bool + Send + Sync>;
 
-/// An upgraded connection: from here on it is WebSocket, and nobody else touches it.
+/// A connection that a worker is to own: upgraded to WebSocket, or STOMP from its first octet.
 #[derive(Debug)]
 pub struct Socket {
     /// Nonblocking, with TCP_NODELAY.
@@ -36,6 +35,8 @@ pub struct Socket {
     pub read_ahead: Bytes,
     /// The TCP peer.
     pub peer: SocketAddr,
+    /// What is spoken on it.
+    pub transport: Kind,
     /// The subprotocol that was agreed on, if any (it does not bind the STOMP version, stomp.md W03).
     pub protocol: Option<&'static str>,
     /// The tokens that came with the request.
@@ -59,9 +60,9 @@ pub trait Sockets: Send + Sync + 'static {
     }
 }
 
-/// What the upgrade route works with.
+/// What upgrades need.
 pub(crate) struct Upgrades {
-    pub(crate) paths: Vec<String>,
+    /// Subprotocols of which none is known are refused (W02).
     pub(crate) strict: bool,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) sockets: Arc<dyn Sockets>,
@@ -70,43 +71,19 @@ pub(crate) struct Upgrades {
     pub(crate) events: Arc<dyn ServerEvents>,
 }
 
-/// The WebSocket paths as a route; other paths are rejected as not found.
-pub(crate) fn route(
-    upgrades: Arc<Upgrades>,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
-    let known = Arc::clone(&upgrades);
-    let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
-    warp::path::full()
-        .and_then(move |path: FullPath| {
-            let known = known.paths.iter().any(|of| of == path.as_str());
-            std::future::ready(if known { Ok(()) } else { Err(warp::reject::not_found()) })
-        })
-        .untuple_one()
-        .and(warp::method())
-        .and(warp::header::headers_cloned())
-        .and(query)
-        .and(warp::ext::optional::<OnUpgrade>())
-        .and(warp::ext::optional::<Peer>())
-        .map(move |method, headers, query, on_upgrade, peer| {
-            let request = Request { method, headers, query, on_upgrade, peer };
-            upgrades.answer(request).unwrap_or_else(|refusal| {
-                upgrades.events.opened(refusal.name());
-                refusal.response()
-            })
-        })
-}
-
-struct Request {
-    method: Method,
-    headers: HeaderMap,
-    query: Option<String>,
-    on_upgrade: Option<OnUpgrade>,
-    peer: Option<Peer>,
+/// A request for an upgrade; what is to be spoken then, its path has said.
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    /// What follows the `?`, undecoded.
+    pub(crate) query: Option<String>,
+    pub(crate) on_upgrade: Option<OnUpgrade>,
+    pub(crate) peer: Option<Peer>,
 }
 
 impl Upgrades {
     /// The 101 (the hand-over then follows by itself), or the refusal.
-    fn answer(&self, request: Request) -> Result<Response, Refusal> {
+    pub(crate) fn answer(&self, request: Request, transport: Kind) -> Result<Response, Refusal> {
         if request.method != Method::GET {
             return Err(Refusal::Method);
         }
@@ -126,8 +103,8 @@ impl Upgrades {
         let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
         tokio::spawn(async move {
             let upgraded = on_upgrade.await;
-            let Some(socket) = upgraded.ok().and_then(|upgraded| into_socket(upgraded, peer, protocol, credentials))
-            else {
+            let take = |upgraded| into_socket(upgraded, peer, transport, protocol, credentials);
+            let Some(socket) = upgraded.ok().and_then(take) else {
                 return events.opened("aborted");
             };
             match sockets.hand_over(socket) {
@@ -152,7 +129,7 @@ impl Upgrades {
 
     /// Before the first readiness, while draining and without room nobody is let in. Kafka being away later is no
     /// reason: a session that only listens is worth having.
-    fn admit(&self) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self) -> Result<(), Refusal> {
         if self.readiness.fails(Check::Drain) {
             return Err(Refusal::Draining);
         }
@@ -167,6 +144,7 @@ impl Upgrades {
 fn into_socket(
     upgraded: hyper::upgrade::Upgraded,
     peer: Peer,
+    transport: Kind,
     protocol: Option<&'static str>,
     credentials: UpgradeCredentials,
 ) -> Option<Socket> {
@@ -174,7 +152,7 @@ fn into_socket(
     let stream = parts.io.into_inner().into_std().ok()?;
     // A copy: hyper's buffer is 8 KiB or more and would live as long as these few bytes.
     let read_ahead = Bytes::copy_from_slice(&parts.read_buf);
-    Some(Socket { stream, read_ahead, peer: peer.address, protocol, credentials, guard: peer.guard })
+    Some(Socket { stream, read_ahead, peer: peer.address, transport, protocol, credentials, guard: peer.guard })
 }
 
 /// Every inbox filled up between the 101 and now: a WebSocket Close with 1013, as far as the socket takes it.

@@ -83,6 +83,24 @@ fn defaults_are_the_designs() {
     assert_eq!(c.log_filter, "info");
 }
 
+/// J20: sessions that poll need all their requests at one edge: where there is but one, or where `/info` names it.
+#[test]
+fn j20_sockjs_polls_where_its_requests_find_their_edge() {
+    let xhr = |args: &[&str]| config(args).sockjs.xhr;
+    let (kafka, url) = (["--kafka", "k:1"], ["--public-url", "https://edge-0.chat.example/chat"]);
+    assert!(xhr(&["--dev"]) && !xhr(&kafka) && !xhr(&["--dev", "--kafka", "k:1"]));
+    assert!(xhr(&[&kafka[..], &url].concat()) && xhr(&[&kafka[..], &["--sockjs-xhr", "on"]].concat()));
+    assert!(!xhr(&["--dev", "--sockjs-xhr", "off"]) && !xhr(&[&kafka[..], &url, &["--sockjs-xhr", "off"]].concat()));
+    let sockjs = config(&[&["--dev"], &url[..]].concat()).sockjs;
+    assert_eq!((sockjs.public_url.as_deref(), sockjs.response_bytes), (Some(url[1]), 128 << 10));
+    for wrong in
+        ["edge-0", "ws://edge-0", "https://", "https://edge-0/", "https://a b", "https://edge-0?x", "https://:1"]
+    {
+        let fault = one_fault(&["--dev", "--public-url", wrong]);
+        assert!(fault.starts_with("--public-url ") && fault.contains("https://edge-0.chat.example"), "{fault}");
+    }
+}
+
 #[test]
 fn the_host_names_the_instance() {
     assert!(!config(&["--dev"]).instance.is_empty());
@@ -255,6 +273,21 @@ fn commands_stand_anywhere() {
     assert!(matches!(load(&["--version"]), Ok(Command::Print(text)) if text.starts_with("klatsch-edge 0.")));
 }
 
+/// Off unless asked for; three listeners cannot share an address, and an echo is not where clients connect.
+#[test]
+fn stomp_on_tcp_and_the_echo_are_off_by_default() {
+    let c = config(&["--dev"]);
+    assert_eq!((c.stomp_listen, c.ws_echo), (None, None));
+    let c = config_with(&["--dev", "--ws-echo", "/echo"], &[("KLATSCH_STOMP_LISTEN", "localhost:61613")]);
+    assert_eq!((c.stomp_listen.unwrap().to_string(), c.ws_echo.unwrap()), ("127.0.0.1:61613".into(), "/echo".into()));
+    for other in ["--listen", "--admin"] {
+        let fault = one_fault(&["--dev", "--stomp-listen", "127.0.0.1:7", other, "127.0.0.1:7"]);
+        assert!(fault.starts_with("--stomp-listen") && fault.contains(other), "{fault}");
+    }
+    assert!(one_fault(&["--dev", "--ws-echo", "/ws"]).starts_with("--ws-echo"));
+    assert!(!help().contains("ws-echo") && help().contains("--stomp-listen"));
+}
+
 #[test]
 fn open_is_the_default_only_where_nobody_else_can_connect() {
     for listen in ["127.0.0.1:1", "[::1]:1", "localhost:1", "127.8.8.8:1"] {
@@ -264,6 +297,10 @@ fn open_is_the_default_only_where_nobody_else_can_connect() {
         assert!(one_fault(&["--kafka", "k:1", "--listen", listen]).starts_with("--auth (KLATSCH_AUTH): missing"));
         assert!(matches!(config(&["--kafka", "k:1", "--listen", listen, "--auth", "open"]).auth, AuthChoice::Open));
     }
+    let everywhere = ["--kafka", "k:1", "--stomp-listen", "0.0.0.0:61613"];
+    let fault = one_fault(&everywhere);
+    assert!(fault.starts_with("--auth (KLATSCH_AUTH): missing") && fault.contains("--stomp-listen"), "{fault}");
+    assert!(matches!(config(&[&everywhere[..], &["--auth", "open"]].concat()).auth, AuthChoice::Open));
     assert!(matches!(config(&["--dev", "--listen", "0.0.0.0:1"]).auth, AuthChoice::Open));
     let all = faults(&["--dev", "--jwt-key", "x", "--jwt-issuer", "y"]);
     assert!(all.len() == 2 && all.iter().all(|line| line.contains("no effect with --auth open")), "{all:?}");

@@ -333,7 +333,7 @@ fn p13_private_destinations_are_refused() {
     assert_eq!(bob.leave().len(), 0);
 }
 
-/// U11 in both profiles: `selector` is ignored by Spring's and refused by the specification's.
+/// U11, W02 and both profiles: `selector` is ignored by Spring's and refused by the specification's.
 #[test]
 fn u11_selector_in_both_profiles() {
     let subscribe = [("id", "0"), ("destination", "/topic/r"), ("selector", "headers['a']=='b'"), ("receipt", "s")];

@@ -1,6 +1,6 @@
 //! The settings that decide who may do what.
 
-use std::fs;
+use std::{fs, net::SocketAddr};
 
 use super::{
     AuthChoice,
@@ -19,22 +19,25 @@ enum Method {
     Jwt,
 }
 
-/// `open` is the default only where nobody else can connect, or where `--dev` asks for it.
-pub(super) fn choice(flags: &Flags, loopback: bool, faults: &mut Collector) -> AuthChoice {
+/// `open` is the default only where nobody else can connect, at none of the addresses for clients, or where `--dev` asks
+/// for it.
+pub(super) fn choice(flags: &Flags, addresses: &[(&str, Option<SocketAddr>)], faults: &mut Collector) -> AuthChoice {
+    let reachable = addresses.iter().find(|(_, address)| address.is_some_and(|address| !address.ip().is_loopback()));
     let jwt_flags = [
         ("jwt-alg", &flags.jwt_alg),
         ("jwt-key", &flags.jwt_key),
         ("jwt-issuer", &flags.jwt_issuer),
         ("jwt-audience", &flags.jwt_audience),
     ];
-    let method = match flags.auth.as_deref() {
-        Some(text) => {
+    let method = match (flags.auth.as_deref(), reachable) {
+        (Some(text), _) => {
             let methods = [("open", Method::Open), ("jwt", Method::Jwt)];
             faults.take_some("auth", Some(text), |text| values::one_of(text, &methods))
         }
-        None if loopback || flags.dev => Some(Method::Open),
-        None => {
-            let problem = "missing, and --listen is reachable from other machines";
+        (None, None) => Some(Method::Open),
+        (None, Some(_)) if flags.dev => Some(Method::Open),
+        (None, Some((address, _))) => {
+            let problem = format!("missing, and {address} is reachable from other machines");
             faults.note(
                 "auth",
                 Wrong::new(

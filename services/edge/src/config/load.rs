@@ -16,7 +16,7 @@ use super::{
     command_line::{self, Parsed},
     faults::{Collector, Wrong},
     flags::{Action, Flags},
-    kafka,
+    kafka, sockjs,
     tuning::TuningFlags,
     values,
 };
@@ -76,21 +76,37 @@ fn config(flags: &Flags, faults: &mut Collector) -> Config {
     let tuning = &flags.tuning;
     let listen = faults.take_some("listen", Some(&flags.listen), values::address).unwrap_or(NOWHERE);
     let admin = faults.take_some("admin", Some(&flags.admin), values::address).unwrap_or(NOWHERE);
-    if listen == admin && listen.port() != 0 {
-        faults.note("admin", Wrong::new("the same address as --listen", "give it a port of its own"));
+    let stomp_listen = faults.take_some("stomp-listen", flags.stomp_listen.as_deref(), values::address);
+    for (flag, ours, other, theirs) in [
+        ("admin", Some(admin), "--listen", listen),
+        ("stomp-listen", stomp_listen, "--listen", listen),
+        ("stomp-listen", stomp_listen, "--admin", admin),
+    ] {
+        if ours == Some(theirs) && theirs.port() != 0 {
+            faults.note(flag, Wrong::new(format!("the same address as {other}"), "give it a port of its own"));
+        }
     }
-    let ws_paths = flags.ws_path.iter().map(|path| faults.take("ws-path", path, values::ws_path)).collect();
+    let ws_paths: Vec<String> =
+        flags.ws_path.iter().map(|path| faults.take("ws-path", path, values::ws_path)).collect();
+    let ws_echo = faults.take_some("ws-echo", flags.ws_echo.as_deref(), values::ws_path);
+    if let Some(path) = ws_echo.as_ref().filter(|path| ws_paths.contains(path)) {
+        faults.note("ws-echo", Wrong::new(format!("{path:?} is a --ws-path"), "give it a path of its own"));
+    }
     let instance = flags.instance.clone().unwrap_or_else(host_name);
     let instance = faults.take("instance", &instance, values::instance);
+    let log = log_choice(flags, faults);
     let config = Config {
         listen,
         admin,
+        stomp_listen,
         ws_paths,
+        ws_echo,
+        sockjs: sockjs::settings(&flags.sockjs, &log, faults),
         instance,
         page: flags.page || flags.dev,
-        log: log_choice(flags, faults),
+        log,
         topic: topic(flags, faults),
-        auth: authentication::choice(flags, listen.ip().is_loopback(), faults),
+        auth: authentication::choice(flags, &[("--listen", Some(listen)), ("--stomp-listen", stomp_listen)], faults),
         credentials: authentication::credentials(flags, faults),
         origin: authentication::origin(flags, faults),
         limits: limits(tuning, faults),
@@ -211,6 +227,7 @@ fn times(flags: &TuningFlags, faults: &mut Collector) -> Times {
         // Less than what the supervisor takes for a dead thread.
         scan: time("scan-time", &flags.scan_time, 4, faults),
         connect: time("connect-timeout", &flags.connect_timeout, 300, faults),
+        frame: time("frame-timeout", &flags.frame_timeout, 3600, faults),
         grace: time("grace", &flags.grace, 3600, faults),
         heart_beat_floor: faults.take("heart-beat-floor", &flags.heart_beat_floor, |text| {
             values::time(text, Duration::from_millis(10)..=Duration::from_secs(60))

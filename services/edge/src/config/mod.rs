@@ -18,11 +18,13 @@ mod java;
 mod kafka;
 mod load;
 mod properties;
+mod sockjs;
 mod tuning;
 mod values;
 mod watched;
 
 pub use faults::{Fault, Faults};
+pub use sockjs::SockJsSettings;
 pub use watched::{KafkaProperties, NewProperties, WatchedProperties};
 
 /// What the command line asks for.
@@ -45,8 +47,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where probes and metrics are served.
     pub admin: SocketAddr,
-    /// Paths that upgrade to WebSocket; at least one.
+    /// Where clients speak STOMP straight on TCP; `None`: nowhere.
+    pub stomp_listen: Option<SocketAddr>,
+    /// Base paths: each upgrades to WebSocket, and has SockJS below it; at least one.
     pub ws_paths: Vec<String>,
+    /// A path whose WebSockets get back what they send, for conformance suites.
+    pub ws_echo: Option<String>,
+    /// What SockJS offers beside WebSocket.
+    pub sockjs: SockJsSettings,
     /// This edge's name: part of `group.id`.
     pub instance: String,
     /// Serve the chat page.
@@ -169,6 +177,8 @@ pub struct Times {
     pub scan: Duration,
     /// CONNECT must have come by then.
     pub connect: Duration,
+    /// A frame that has begun must be complete after this long.
+    pub frame: Duration,
     /// From SIGTERM to the end at the latest.
     pub grace: Duration,
     /// The shortest heart-beat interval.

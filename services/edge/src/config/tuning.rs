@@ -65,6 +65,9 @@ pub(super) struct TuningFlags {
     /// A connection without CONNECT is closed by then
     #[arg(long, env = "KLATSCH_CONNECT_TIMEOUT", value_name = "TIME", default_value = "10s", help_heading = "Times")]
     pub(super) connect_timeout: String,
+    /// A frame that has begun must be complete after this long, however slowly it comes
+    #[arg(long, env = "KLATSCH_FRAME_TIMEOUT", value_name = "TIME", default_value = "30s", help_heading = "Times")]
+    pub(super) frame_timeout: String,
     /// From SIGTERM to the end at the latest; the edge ends as soon as it is empty
     #[arg(long, env = "KLATSCH_GRACE", value_name = "TIME", default_value = "30s", help_heading = "Times")]
     pub(super) grace: String,

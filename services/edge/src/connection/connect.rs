@@ -12,6 +12,11 @@ use crate::{
 };
 
 impl Connection {
+    /// What the transport says first, if it does: nobody is asked before (`stomp.md` J11).
+    pub fn greet(&mut self, cx: &mut Context<'_>) {
+        self.outbound.extend(self.transport.greeting().into_iter(), &mut cx.spares.queues);
+    }
+
     pub(super) fn connect(&mut self, connect: Connect, cx: &mut Context<'_>) {
         let credentials = match std::mem::replace(&mut self.phase, Phase::Open) {
             Phase::New(credentials) => credentials,
@@ -52,7 +57,7 @@ impl Connection {
         self.rights = (identity.rights != Rights::all()).then(|| Box::new(identity.rights));
         self.user = Some(identity.user);
         self.transport.limit(cx.settings.stomp_frame_bytes);
-        if self.session.heart_beats().1.is_none() {
+        if self.session.heart_beats().1.is_none() && self.transport.ping().is_some() {
             self.next_ping = Some((cx.now + cx.settings.ping_every).into());
         }
     }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use stomp_proto::{ErrorFrame, ErrorKind, ProtocolError, Text};
 use tracing::Level;
 
-use super::{Connection, PINGS_UNANSWERED, Phase, Settling};
+use super::{CLOSING, Connection, PINGS_UNANSWERED, Phase, Settling};
 use crate::{
     context::{Context, Settings},
     disconnect::Ending,
@@ -14,8 +13,6 @@ use crate::{
     transport::Transport,
 };
 
-/// How long a client gets to take ERROR and close, and to answer the close.
-const CLOSING: Duration = Duration::from_secs(2);
 /// How long a drain waits for outstanding SENDs.
 const DRAIN_SETTLE: Duration = Duration::from_secs(2);
 
@@ -81,6 +78,11 @@ impl Connection {
                 self.outbound.push(close, &mut cx.spares.queues);
                 self.phase = Phase::Closing { until: (cx.now + CLOSING).into() };
             }
+            // The client has closed already, and may still read what it has to get.
+            None if !self.outbound.is_empty() => {
+                self.confirmed = Some(Box::default());
+                self.phase = Phase::Closing { until: (cx.now + CLOSING).into() };
+            }
             _ => self.phase = Phase::Dead { linger_zero: facts.linger_zero },
         }
     }
@@ -138,61 +140,6 @@ impl Connection {
         self.set_paused(cx);
     }
 
-    /// The client closed its side, or confirmed our close; `replies` answer it.
-    pub(super) fn closed_by_client(&mut self, replies: Vec<Bytes>, cx: &mut Context<'_>) {
-        self.confirmed = Some(replies.into());
-        self.depart(cx);
-        self.finish_if_confirmed(cx);
-    }
-
-    /// A client that closed is gone once what it sent before has been taken: SENDs that wait for room in the log are
-    /// not lost because their sender was quick to leave (`stomp.md` D04).
-    pub(super) fn finish_if_confirmed(&mut self, cx: &mut Context<'_>) {
-        if self.confirmed.is_none() || self.has_unread_frames() {
-            return;
-        }
-        let replies = self.confirmed.take().unwrap_or_default();
-        self.outbound.extend(replies.into_iter(), &mut cx.spares.queues);
-        self.confirmed = Some(Box::default());
-        match self.phase {
-            Phase::Closing { .. } | Phase::Dead { .. } => {}
-            _ => {
-                cx.metrics.closed(Ending::ClientClosed);
-                self.log(Ending::ClientClosed, None, None, cx);
-                // The answer to its close still has to leave.
-                self.phase = Phase::Closing { until: (cx.now + CLOSING).into() };
-            }
-        }
-        if self.outbound.is_empty() {
-            self.phase = Phase::Dead { linger_zero: false };
-        }
-    }
-
-    /// The socket takes nothing any more. What it has received already is still to be read: SENDs among it were sent
-    /// before the client went (`stomp.md` D04). The end of the stream then says that it is [`Connection::lost`].
-    pub fn cannot_write(&mut self, cx: &mut Context<'_>) {
-        if matches!(self.phase, Phase::Closing { .. } | Phase::Dead { .. }) {
-            return self.lost(cx);
-        }
-        self.outbound.abandon();
-        self.readable = true;
-    }
-
-    /// The socket is gone.
-    pub fn lost(&mut self, cx: &mut Context<'_>) {
-        self.outbound.abandon();
-        self.depart(cx);
-        if self.has_unread_frames() {
-            self.confirmed = Some(Box::default());
-        } else if !matches!(self.phase, Phase::Dead { .. }) {
-            if !matches!(self.phase, Phase::Closing { .. }) {
-                cx.metrics.closed(Ending::ClientLost);
-                self.log(Ending::ClientLost, None, None, cx);
-            }
-            self.phase = Phase::Dead { linger_zero: false };
-        }
-    }
-
     /// The place that a cursor wanted to go on from is no longer kept.
     pub fn handle_gap(&mut self, who: Subscriber, cx: &mut Context<'_>) {
         if self.slot(who.subscription).is_some() {
@@ -235,7 +182,9 @@ impl Connection {
         let sends = self.sends.deadline(settings.send_timeout);
         let paused = self.paused_since.map(|since| Duration::from(since) + settings.send_timeout);
         let (expires, ping) = (self.expires.map(Duration::from), self.next_ping.map(Duration::from));
-        for moment in [stuck, sends, paused, expires, ping].into_iter().flatten() {
+        let begun = self.incomplete_since.filter(|_| matches!(self.phase, Phase::Open));
+        let incomplete = begun.map(|since| Duration::from(since) + settings.frame_timeout);
+        for moment in [stuck, sends, paused, incomplete, expires, ping].into_iter().flatten() {
             earliest = Some(earliest.map_or(moment, |other| other.min(moment)));
         }
         earliest
@@ -265,6 +214,11 @@ impl Connection {
         {
             return self.end(Ending::Busy, None, None, cx);
         }
+        if self.incomplete_since.is_some_and(|since| Duration::from(since) + cx.settings.frame_timeout <= cx.now)
+            && matches!(self.phase, Phase::Open)
+        {
+            return self.end(Ending::FrameTimeout, None, None, cx);
+        }
         self.give_up_on_sends(cx);
         self.settle(cx);
         if !matches!(self.phase, Phase::Closing { .. } | Phase::Dead { .. })
@@ -276,6 +230,15 @@ impl Connection {
         self.advance(cx);
     }
 
+    /// After everything that could be looked at: from when on a frame is waited for. `progress`: since the last time one
+    /// was complete.
+    pub(super) fn note_incomplete(&mut self, progress: bool, cx: &Context<'_>) {
+        let begun = self.session.buffered() > 0 || self.transport.is_within_message();
+        let incomplete = begun && self.paused_since.is_none() && matches!(self.phase, Phase::Open);
+        let since = self.incomplete_since.filter(|_| !progress);
+        self.incomplete_since = incomplete.then(|| since.unwrap_or_else(|| cx.now.into()));
+    }
+
     fn ping(&mut self, cx: &mut Context<'_>) {
         if self.next_ping.is_none_or(|at| at > cx.now.into()) {
             return;
@@ -285,11 +248,10 @@ impl Connection {
         }
         self.pings_unanswered += 1;
         self.next_ping = Some((cx.now + cx.settings.ping_every).into());
-        let ping = self.transport.ping();
-        self.outbound.push(ping, &mut cx.spares.queues);
+        self.outbound.extend(self.transport.ping().into_iter(), &mut cx.spares.queues);
     }
 
-    fn log(&self, ending: Ending, error: Option<&ProtocolError>, detail: Option<&str>, cx: &Context<'_>) {
+    pub(super) fn log(&self, ending: Ending, error: Option<&ProtocolError>, detail: Option<&str>, cx: &Context<'_>) {
         let facts = ending.facts();
         let reason = error.map(ProtocolError::detail).or(detail).unwrap_or(facts.reason);
         let (worker, slot, generation) = (cx.worker, cx.slot, self.generation);

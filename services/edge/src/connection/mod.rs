@@ -12,6 +12,7 @@
 //! | `soft_errors.rs` | refusals that leave the session open |
 //! | `resume.rs` | where a subscription begins |
 //! | `endings.rs` | ERROR, close, and what is left to be done after that |
+//! | `leaving.rs` | the client closes, or its socket breaks |
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -27,12 +28,13 @@ use crate::{
     outbound::Outbound,
     server::ConnectionGuard,
     timer::Tick,
-    transport::{Fault, Input, Transport, WebSocket},
+    transport::{AnyTransport, Fault, Input, Kind, Transport},
 };
 
 mod connect;
 mod cursors;
 mod endings;
+mod leaving;
 mod outcomes;
 mod publish;
 mod resume;
@@ -47,6 +49,8 @@ use subscriptions::Subscriptions;
 
 /// Records that may be held at the connection while keyed SENDs are asked about, in octets.
 const HELD_BYTES: usize = 256 * 1024;
+/// How long a client gets to take ERROR and close, and to answer the close.
+const CLOSING: Duration = Duration::from_secs(2);
 /// Pings without any sign of life until the client counts as gone.
 const PINGS_UNANSWERED: u32 = 3;
 
@@ -94,7 +98,7 @@ pub struct Connection {
     opened: Moment,
     phase: Phase,
     session: Session,
-    transport: WebSocket,
+    transport: AnyTransport,
     subscriptions: Subscriptions,
     sends: Sends,
     /// Who this is, once CONNECT was accepted.
@@ -103,6 +107,8 @@ pub struct Connection {
     rights: Option<Box<Rights>>,
     /// Since when the socket is not read because something has no room.
     paused_since: Option<Moment>,
+    /// Since when a frame is incomplete although everything that has come was looked at.
+    incomplete_since: Option<Moment>,
     soft_errors: bool,
     /// The end of the token, on the worker's clock.
     expires: Option<Moment>,
@@ -115,14 +121,16 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A client whose upgrade has just been answered.
+    /// A client whose upgrade has just been answered, or who has just been accepted.
     pub fn new(
         generation: u32,
+        kind: Kind,
         credentials: UpgradeCredentials,
         guard: ConnectionGuard,
-        stomp: Arc<stomp_proto::Config>,
+        stomp: &Arc<stomp_proto::Config>,
         now: Duration,
     ) -> Self {
+        let stomp = kind.session(stomp);
         let limit = stomp.limits.connect_frame_bytes;
         Self {
             generation,
@@ -135,12 +143,13 @@ impl Connection {
             opened: now.into(),
             phase: Phase::New(Box::new(credentials)),
             session: Session::new(stomp, now),
-            transport: WebSocket::new(limit),
+            transport: AnyTransport::new(kind, limit),
             subscriptions: Subscriptions::default(),
             sends: Sends::default(),
             user: None,
             rights: None,
             paused_since: None,
+            incomplete_since: None,
             soft_errors: false,
             expires: None,
             next_ping: None,
@@ -173,7 +182,7 @@ impl Connection {
         let engines = &mut cx.spares.engines;
         let result = self.transport.handle_input(octets, engines, &mut replies, &mut |input| match input {
             Input::Stomp(_) if closing => ControlFlow::Continue(()),
-            Input::Stomp(octets) => match session.handle_input(&octets, now) {
+            Input::Stomp(octets) => match session.handle_input(octets, now) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     broken = Some(error);
@@ -202,11 +211,13 @@ impl Connection {
             Err(Fault::TooLarge) => self.end(Ending::TooLarge, Some("a WebSocket message above the limit"), None, cx),
             Err(Fault::NotUtf8) => self.end(Ending::WebSocketNotUtf8, None, None, cx),
             Err(Fault::Protocol) => self.end(Ending::WebSocketProtocol, None, None, cx),
+            Err(Fault::NotSockJs) => self.end(Ending::NotSockJs, None, None, cx),
         }
     }
 
     /// Does everything that can be done with what the client has sent so far.
     pub fn advance(&mut self, cx: &mut Context<'_>) {
+        let before = self.session.buffered();
         while self.may_go_on(cx) {
             match self.session.poll_event() {
                 Ok(Some(event)) => self.on_event(event, cx),
@@ -214,8 +225,10 @@ impl Connection {
                 Err(error) => self.fail(&error, cx),
             }
         }
+        let progress = self.session.buffered() < before;
         self.pump(cx);
         self.set_paused(cx);
+        self.note_incomplete(progress, cx);
         self.finish_if_confirmed(cx);
     }
 

@@ -12,6 +12,7 @@ use crate::{
     message::{Begin, Replay, Resumed, Subscriber, ToFollower},
     metrics::Resumed as Counted,
     tail::{RoomId, Seq},
+    transport::Transport,
 };
 use chat_proto::MessageId;
 
@@ -44,7 +45,7 @@ impl Connection {
         resumed: Resumed,
         cx: &mut Context<'_>,
     ) {
-        let (slot, held, version) = (cx.slot, self.past_bytes(), self.version());
+        let (slot, held, version, framing) = (cx.slot, self.past_bytes(), self.version(), self.transport.framing());
         let handle = who.subscription;
         let auto = self.session.window(handle) == usize::MAX;
         let joining = match self.slot(handle) {
@@ -56,7 +57,7 @@ impl Connection {
         let Slot::Joining(joining) = joining else { return };
         let Joining { destination, id, receipt, begin } = *joining;
         let (prefix, suffix) = cx.settings.destinations.around(&destination);
-        let shape = Shape { version, prefix, suffix, subscription: id.as_deref() };
+        let shape = Shape { framing, version, prefix, suffix, subscription: id.as_deref() };
         let membership = cx.hub.join(room, slot, handle.index, shape);
         let fits = |past: &Excerpt| held + past.bytes() <= cx.settings.replay_bytes;
         let replay = match resumed {

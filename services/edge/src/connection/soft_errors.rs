@@ -8,6 +8,7 @@ use crate::{
     destination::ERRORS,
     disconnect::Ending,
     frames::{Shape, error_message},
+    transport::Transport,
 };
 
 impl Connection {
@@ -33,7 +34,7 @@ impl Connection {
         let mut headers = vec![("x-error-code", code.as_str()), ("x-error", facts.label)];
         headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
         let id = format!("error-{number}");
-        let shape = Shape { version, prefix: ERRORS, suffix: "", subscription };
+        let shape = Shape { framing: self.transport.framing(), version, prefix: ERRORS, suffix: "", subscription };
         let frame = error_message(shape, &id, &headers, detail.unwrap_or(text));
         self.outbound.push(frame, &mut cx.spares.queues);
         cx.metrics.stomp.soft_errors.of(ending).inc();

@@ -5,6 +5,7 @@ use crate::{
     log::{Budget, Rewind, Start},
     looker::{self, Allowance, Desk, LOOKERS, Looking},
     repeats,
+    sockjs::XhrSettings,
     upgrade::{Socket, Sockets},
 };
 
@@ -41,7 +42,8 @@ pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edg
         polls.push(poll);
     }
     let server = Server::bind(server_settings(&config), server_parts(&config, &metrics, &readiness, &mail))?;
-    let (listen, admin, handle) = (server.local_addr()?, server.admin_addr()?, server.handle());
+    let (listen, admin, stomp) = (server.local_addr()?, server.admin_addr()?, server.stomp_addr()?);
+    let handle = server.handle();
     let (supervisor, ends) = Supervisor::new();
     supervisor.supervise("http", move || {
         if let Err(error) = server.run() {
@@ -50,6 +52,9 @@ pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edg
     })?;
     announce(&format!("listening on http://{listen}"));
     announce(&format!("admin on http://{admin}"));
+    if let Some(stomp) = stomp {
+        announce(&format!("stomp on tcp://{stomp}"));
+    }
     let on_drain = readiness.clone();
     shutdown.on_drain(move || on_drain.set(Check::Drain, Err("draining".to_owned())));
     Ok((Edge { config, metrics, readiness, shutdown, supervisor, ends, mail, server: handle }, polls))
@@ -168,13 +173,22 @@ fn server_settings(config: &Config) -> ServerSettings {
     ServerSettings {
         listen: config.listen,
         admin: config.admin,
+        stomp: config.stomp_listen,
+        echo_path: config.ws_echo.clone(),
         websocket_paths: config.ws_paths.clone(),
+        xhr: config.sockjs.xhr.then(|| xhr_settings(config)),
+        public_url: config.sockjs.public_url.clone(),
         page: config.page,
         strict: config.profile == crate::config::Profile::Strict,
         max_connections: config.limits.max_connections,
         max_per_address: config.limits.max_connections_per_address.unwrap_or(0),
         ..ServerSettings::default()
     }
+}
+
+fn xhr_settings(config: &Config) -> XhrSettings {
+    let connect_frame = stomp_proto::Limits::default().connect_frame_bytes;
+    XhrSettings { response_bytes: config.sockjs.response_bytes, frame_bytes: (connect_frame, config.max_frame()) }
 }
 
 fn server_parts(
@@ -246,6 +260,7 @@ fn connection_settings(config: &Config) -> Settings {
         log_limit: Default::default(),
         send_timeout: config.times.send,
         ping_every: config.times.heart_beat_cap,
+        frame_timeout: config.times.frame,
         stuck_timeout: Duration::from_secs(10),
     }
 }

@@ -108,7 +108,7 @@ impl From<&RecordError> for Poison {
 impl ServerEvents for Metrics {
     fn opened(&self, result: &'static str) {
         let result = match result {
-            "upgraded" => Opened::Ok,
+            "upgraded" | "accepted" => Opened::Ok,
             "origin" => Opened::Origin,
             "full" | "connections" | "half_open" | "workers" => Opened::Limit,
             "address" => Opened::AddressLimit,

@@ -226,7 +226,7 @@ impl Connections {
             open: r.add("connections", "Open client connections"),
             limit: r.add("connections_limit", "Most client connections that may be open"),
             sessions: r.add("sessions", "Connections whose CONNECT was accepted"),
-            opened: r.counters("connections_opened", "Upgrades by result"),
+            opened: r.counters("connections_opened", "Upgrades, and connections for STOMP on TCP, by result"),
             closed: r.counters("connections_closed", "Ended connections by reason"),
             duration: r.histogram("connection_duration", "From upgrade to close", &LIFE_BUCKETS),
             auth: r.counters("auth", "CONNECTs by the result of authentication"),

@@ -1,20 +1,21 @@
 //! Listening and accepting: the socket options that every connection inherits, and a loop that no error ends.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use warp::Filter;
 use warp::reply::Response;
 
 use super::ServerEvents;
 use super::connection::{self, Limits};
-use super::slots::{Bound, Slots};
+use super::slots::Slots;
 
 /// Unsent bytes that the kernel takes per connection before it reports "full". It bounds what a stalled reader costs,
 /// without bounding what is in flight as a send buffer size would.
@@ -51,35 +52,52 @@ pub(super) async fn run<F>(
     F: Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
     F::Future: Send,
 {
-    let refusals = Arc::new(Semaphore::new(REFUSALS));
+    let refusals = Refusals::default();
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) if concerns_one_client(&error) => continue,
-            Err(error) => {
-                events.accept_failed(&error);
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
+        let (stream, peer) = next(&listener, &*events).await;
         match slots.take(peer.ip()) {
             Ok((guard, half_open)) => {
                 let events = Arc::clone(&events);
                 tokio::spawn(connection::serve(stream, peer, guard, half_open, routes.clone(), limits, events));
             }
             Err(bound) => {
-                events.opened(match bound {
-                    Bound::Connections => "connections",
-                    Bound::HalfOpen => "half_open",
-                    Bound::Address => "address",
-                });
-                if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-                    tokio::spawn(async move {
-                        connection::refuse(&stream).await;
-                        drop(permit);
-                    });
-                }
+                events.opened(bound.name());
+                refusals.spawn(async move { connection::turn_away(&stream, connection::refusal().as_bytes()).await });
             }
+        }
+    }
+}
+
+/// The next connection. What the system says instead is waited out.
+pub(super) async fn next(listener: &TcpListener, events: &dyn ServerEvents) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if concerns_one_client(&error) => {}
+            Err(error) => {
+                events.accept_failed(&error);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Those who are told that there is no place for them; so many at a time, others are just closed.
+pub(super) struct Refusals(Arc<Semaphore>);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(REFUSALS)))
+    }
+}
+
+impl Refusals {
+    pub(super) fn spawn(&self, telling: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() {
+            tokio::spawn(async move {
+                telling.await;
+                drop(permit);
+            });
         }
     }
 }

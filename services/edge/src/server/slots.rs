@@ -7,10 +7,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Which bound refused a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bound {
+pub(crate) enum Bound {
     Connections,
     HalfOpen,
     Address,
+}
+
+impl Bound {
+    /// What is counted.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::HalfOpen => "half_open",
+            Self::Address => "address",
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -22,7 +33,7 @@ struct Counts {
 }
 
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     max_open: usize,
     max_half_open: usize,
     max_per_address: usize,
@@ -37,11 +48,22 @@ impl Slots {
     /// Takes one slot of each kind, or none.
     pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<(ConnectionGuard, HalfOpenGuard), Bound> {
         let mut counts = self.counts();
+        if counts.half_open >= self.max_half_open {
+            return Err(if counts.open >= self.max_open { Bound::Connections } else { Bound::HalfOpen });
+        }
+        let guard = self.take_from(&mut counts, peer)?;
+        counts.half_open += 1;
+        Ok((guard, HalfOpenGuard(Arc::clone(self))))
+    }
+
+    /// The same for a connection, or a session, that never speaks HTTP itself.
+    pub(crate) fn take_upgraded(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionGuard, Bound> {
+        self.take_from(&mut self.counts(), peer)
+    }
+
+    fn take_from(self: &Arc<Self>, counts: &mut Counts, peer: IpAddr) -> Result<ConnectionGuard, Bound> {
         if counts.open >= self.max_open {
             return Err(Bound::Connections);
-        }
-        if counts.half_open >= self.max_half_open {
-            return Err(Bound::HalfOpen);
         }
         let address = (self.max_per_address > 0).then(|| network(peer));
         if let Some(address) = address {
@@ -52,10 +74,13 @@ impl Slots {
             *held += 1;
         }
         counts.open += 1;
-        counts.half_open += 1;
-        drop(counts);
         let slot = Slot { slots: Arc::clone(self), address };
-        Ok((ConnectionGuard(Some(Arc::new(slot))), HalfOpenGuard(Arc::clone(self))))
+        Ok(ConnectionGuard(Some(Arc::new(slot))))
+    }
+
+    /// How many connections there may be.
+    pub(crate) fn most(&self) -> usize {
+        self.max_open
     }
 
     pub(super) fn open(&self) -> usize {
@@ -116,6 +141,18 @@ impl Drop for Slot {
 /// Holds a place among the connections that are not upgraded yet.
 #[derive(Debug)]
 pub(super) struct HalfOpenGuard(Arc<Slots>);
+
+impl HalfOpenGuard {
+    /// It does not count while its request is waited for on purpose.
+    pub(super) fn pause(&self) {
+        self.0.counts().half_open -= 1;
+    }
+
+    /// It counts again, whether there is room for it or not.
+    pub(super) fn resume(&self) {
+        self.0.counts().half_open += 1;
+    }
+}
 
 impl Drop for HalfOpenGuard {
     fn drop(&mut self) {

@@ -2,23 +2,37 @@
 //!
 //! A transport turns octets from the socket into octets of STOMP, and a STOMP frame into octets for the socket. It
 //! does no I/O: the worker owns the sockets.
+//!
+//! | to add a transport | what |
+//! |---|---|
+//! | `<name>.rs` | a type with [`Transport`] |
+//! | `any.rs` | a variant of [`AnyTransport`], no larger than two words, and of [`Kind`] |
+//! | [`Framing`] | a variant, if its MESSAGE frames are octets of their own |
+//! | `server.rs`, `upgrade.rs` | where its sockets come from |
 
-use std::ops::ControlFlow;
+use std::{borrow::Cow, ops::ControlFlow};
 
 use bytes::Bytes;
 
 use crate::spare::Spare;
 
+mod any;
 mod boundary;
+mod echo;
+pub mod sockjs;
+mod tcp;
 mod websocket;
 
-pub use websocket::{Engine, WebSocket, message_frame};
+pub use any::{AnyTransport, Kind};
+pub use echo::Echo;
+pub use tcp::Tcp;
+pub use websocket::{Engine, WebSocket};
 
 /// What came in.
 #[derive(Debug)]
-pub enum Input {
+pub enum Input<'a> {
     /// Octets of the STOMP stream.
-    Stomp(Bytes),
+    Stomp(&'a [u8]),
     /// The client is alive, nothing more (a pong).
     LifeSign,
     /// The client closes, or confirms that we do.
@@ -34,6 +48,41 @@ pub enum Fault {
     NotUtf8,
     /// A message above the limit (WebSocket: 1009).
     TooLarge,
+    /// A message that is not strings in JSON.
+    NotSockJs,
+}
+
+/// How a STOMP frame stands on the socket. Clients that differ in it cannot share octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// A text or binary message of WebSocket.
+    WebSocket,
+    /// As it is, and an LF behind it (`stomp.md` F26).
+    Tcp,
+    /// SockJS's frame in a text message of WebSocket.
+    SockJs,
+    /// SockJS's frame and an LF.
+    SockJsXhr,
+}
+
+impl Framing {
+    /// A whole MESSAGE around what `write` appends: one allocation, to be shared by everybody who gets it.
+    pub fn message(self, capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+        match self {
+            Self::WebSocket => websocket::frame::message(capacity, write),
+            Self::Tcp => tcp::message(capacity, write),
+            Self::SockJs => sockjs::message(capacity, write),
+            Self::SockJsXhr => sockjs::line_message(capacity, write),
+        }
+    }
+
+    /// A body as it can be said in this framing.
+    pub fn body(self, body: &[u8]) -> Cow<'_, [u8]> {
+        match self {
+            Self::WebSocket | Self::Tcp => Cow::Borrowed(body),
+            Self::SockJs | Self::SockJsXhr => sockjs::text_body(body),
+        }
+    }
 }
 
 /// What every transport offers.
@@ -46,11 +95,22 @@ pub trait Transport {
         octets: &[u8],
         engines: &mut Spare<Engine>,
         replies: &mut Vec<Bytes>,
-        sink: &mut dyn FnMut(Input) -> ControlFlow<()>,
+        sink: &mut dyn FnMut(Input<'_>) -> ControlFlow<()>,
     ) -> Result<(), Fault>;
 
     /// Whether these octets, read from the socket, are one LF of the STOMP stream and nothing else.
     fn is_beat(&self, octets: &[u8]) -> bool;
+
+    /// What the server says first, before it knows anything of the client.
+    fn greeting(&self) -> Option<Bytes> {
+        None
+    }
+
+    /// Whether the client is in the middle of something that will be octets of STOMP only when it is complete.
+    fn is_within_message(&self) -> bool;
+
+    /// How the MESSAGEs that it shares with others stand on the socket.
+    fn framing(&self) -> Framing;
 
     /// Wraps one whole STOMP frame.
     fn frame(&self, stomp: Vec<u8>) -> Bytes;
@@ -58,11 +118,18 @@ pub trait Transport {
     /// One beat, wrapped.
     fn beat(&self) -> Bytes;
 
-    /// What ends the stream in the transport's own terms.
+    /// What ends the stream in the transport's own terms, and nothing if only the end of the stream does.
     fn close(&mut self, code: u16, reason: &str) -> Bytes;
 
-    /// A sign of life for clients that asked for no heart-beats.
-    fn ping(&self) -> Bytes;
+    /// After [`Transport::close`], and once all is written: whether the stream is to be ended now, without waiting for the
+    /// client to confirm. Says so once.
+    fn take_end(&mut self) -> bool;
+
+    /// Whether the end of the client's stream is how it closes; else it has broken off.
+    fn closes_by_ending(&self) -> bool;
+
+    /// A sign of life for clients that asked for no heart-beats, if it obliges them to answer.
+    fn ping(&self) -> Option<Bytes>;
 
     /// The largest incoming message from now on.
     fn limit(&mut self, octets: usize);

@@ -52,7 +52,7 @@ fn protocol(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// `None` if a program without an origin asks. A browser sends exactly one, so two or an unreadable one are foreign.
-pub(super) fn origin(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+pub(crate) fn origin(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     match only(headers, ORIGIN) {
         None if headers.contains_key(ORIGIN) => Err(Refusal::Origin),
         origin => Ok(origin),
@@ -60,7 +60,7 @@ pub(super) fn origin(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 /// The one `Host`.
-pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn host(headers: &HeaderMap) -> Option<&str> {
     only(headers, HOST).filter(|host| !host.is_empty())
 }
 

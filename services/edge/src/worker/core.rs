@@ -12,6 +12,7 @@ use slab::Slab;
 use super::{
     drain::Drain,
     socket::ClientSocket,
+    spares::Spares,
     turn::{Count, offer},
 };
 use crate::{
@@ -21,8 +22,8 @@ use crate::{
     hub::Hub,
     log::Ticket,
     metrics::Metrics,
-    spare::Spares,
     timer::{Tick, Wheel},
+    transport::Kind,
     upgrade::ConnectionGuard,
 };
 
@@ -145,11 +146,19 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     }
 
     /// Takes a connection over, together with what its client sent right behind the upgrade.
-    pub fn open(&mut self, socket: S, credentials: UpgradeCredentials, guard: ConnectionGuard, read_ahead: &[u8]) {
+    pub fn open(
+        &mut self,
+        socket: S,
+        kind: Kind,
+        credentials: UpgradeCredentials,
+        guard: ConnectionGuard,
+        read_ahead: &[u8],
+    ) {
         self.generation = self.generation.wrapping_add(1);
-        let stomp = self.settings.stomp.clone();
-        let connection = Connection::new(self.generation, credentials, guard, stomp, self.now);
+        let stomp = &self.settings.stomp;
+        let connection = Connection::new(self.generation, kind, credentials, guard, stomp, self.now);
         let slot = self.slots.insert(Slot { socket, connection, hung_up: false });
+        self.with(slot, Connection::greet);
         if !read_ahead.is_empty() {
             self.with(slot, |it, cx| it.handle_octets(read_ahead, cx));
         }
@@ -204,7 +213,7 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let result = it.socket.read(&mut buffer);
         match result {
-            Ok(0) => self.with(slot, Connection::lost),
+            Ok(0) => self.with(slot, Connection::end_of_stream),
             Ok(count) => {
                 // A short read has emptied the socket, unless the end of the stream is still to be read.
                 it.connection.readable = count == buffer.len() || it.hung_up;

@@ -18,6 +18,7 @@ use crate::{
     message::ToFollower,
     metrics::Metrics,
     tokens::Checked,
+    transport::Kind,
     upgrade::ConnectionGuard,
 };
 
@@ -112,6 +113,7 @@ fn settings() -> Settings {
         log_limit: Default::default(),
         send_timeout: Duration::from_secs(15),
         ping_every: Duration::from_secs(25),
+        frame_timeout: Duration::from_secs(300),
         stuck_timeout: Duration::from_secs(10),
     }
 }
@@ -134,7 +136,7 @@ fn worker(outside: Outside, frames: &str) -> (Core<Socket, Outside>, Rc<RefCell<
     let mut core = Core::new(0, outside, Arc::new(settings()), Arc::new(Metrics::new()));
     core.begin_turn(AT(1));
     let socket = Socket { input, output: Rc::clone(&output) };
-    core.open(socket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
+    core.open(socket, Kind::WebSocket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
     for _ in 0..3 {
         core.finish_turn();
     }
@@ -194,26 +196,6 @@ fn p5_d02_disconnect_is_not_receipted_before_the_sends_whose_time_is_up() {
     let answers = answers(&output);
     assert!(answers.iter().position(|it| it == "-2") < answers.iter().position(|it| it == "+3"), "{answers:?}");
     assert_eq!(answers.len(), 3);
-}
-
-/// R02, D01: a SEND is answered when the log has it, DISCONNECT when all before it is; what has nothing to wait for, at once.
-#[test]
-fn r02_d01_a_receipt_waits_for_the_log() {
-    let send = |receipt: u32| format!("SEND\ndestination:/topic/a\nreceipt:{receipt}\n\n\0");
-    let frames = [send(1), send(2), "BEGIN\ntransaction:t\nreceipt:3\n\n\0DISCONNECT\nreceipt:4\n\n\0".to_owned()];
-    let outside = Outside::default();
-    let published = outside.published.clone();
-    let (mut core, output) = worker(outside, &format!("{SOFT}{}", frames.concat()));
-    assert_eq!(answers(&output), ["+3"]);
-    for (offset, expected) in [(0, &["+3", "+1"][..]), (1, &["+3", "+1", "+2", "+4"])] {
-        let ticket = published.borrow()[offset as usize];
-        core.begin_turn(AT(2));
-        core.handle_outcome(ticket, Outcome::Stored { partition: 0, offset, timestamp_ms: 5 });
-        core.finish_turn();
-        assert_eq!(answers(&output), expected);
-        let place = format!("\nmessage-id:0-{offset}-");
-        assert!(String::from_utf8_lossy(&output.borrow()).contains(&place), "{place}");
-    }
 }
 
 #[test]

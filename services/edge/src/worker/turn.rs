@@ -105,6 +105,9 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         if let Some(deadline) = connection.deadline(&self.settings) {
             connection.armed = self.wheel.arm(slot, deadline, connection.armed);
         }
+        if connection.take_end() {
+            it.socket.finish();
+        }
         if connection.readable && connection.wants_input() {
             self.ready.push(slot);
         }

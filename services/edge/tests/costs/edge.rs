@@ -20,6 +20,7 @@ use klatsch_edge::{
     metrics::Metrics,
     tail::Bounds,
     tokens::Checked,
+    transport::Kind,
     upgrade::ConnectionGuard,
     worker::{ClientSocket, Core, Identities, LogGate, Outlets},
 };
@@ -149,7 +150,7 @@ impl Edge {
             input
         });
         let socket = Socket { input, at: 0, writes: self.writes.clone() };
-        self.core.open(socket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
+        self.core.open(socket, Kind::WebSocket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
         self.write(client, || masked(b"CONNECT\naccept-version:1.2\nhost:a\nheart-beat:10000,10000\n\n\0"));
         self.subscribe(client, 0, room);
     }
@@ -277,6 +278,7 @@ fn settings() -> Settings {
         log_limit: Default::default(),
         send_timeout: Duration::from_secs(15),
         ping_every: Duration::from_secs(25),
+        frame_timeout: Duration::from_secs(30),
         stuck_timeout: Duration::from_secs(10),
     }
 }

@@ -20,6 +20,9 @@ pub struct Edge {
     /// `127.0.0.1:port` of the public and the admin listener, once [`Edge::listening`] has seen them.
     pub listen: String,
     pub admin: String,
+    /// The same for STOMP on TCP; empty without `--stomp-listen`.
+    pub stomp: String,
+    speaks_tcp: bool,
 }
 
 impl Edge {
@@ -43,7 +46,8 @@ impl Edge {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (sender, stdout) = channel();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, stdout, dir, listen: String::new(), admin: String::new() }
+        let speaks_tcp = args.contains(&"--stomp-listen");
+        Self { child, stdout, dir, listen: String::new(), admin: String::new(), stomp: String::new(), speaks_tcp }
     }
 
     /// Starts an edge and waits until it is ready.
@@ -62,11 +66,14 @@ impl Edge {
         Self::start(&[&["--kafka", &bootstrap, "--instance", instance], args].concat())
     }
 
-    /// Waits for the two `… on http://…` lines.
+    /// Waits for the two `… on http://…` lines, and the one for STOMP on TCP if there is to be one.
     #[track_caller]
     pub fn listening(&mut self) {
         self.listen = self.line("listening on http://");
         self.admin = self.line("admin on http://");
+        if self.speaks_tcp {
+            self.stomp = self.line("stomp on tcp://");
+        }
     }
 
     /// Waits for the line `ready`.

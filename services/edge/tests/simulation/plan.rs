@@ -183,6 +183,7 @@ impl Plan {
             log_limit: Default::default(),
             send_timeout: Duration::from_secs(15),
             ping_every: Duration::from_secs(25),
+            frame_timeout: Duration::from_secs(300),
             stuck_timeout: Duration::from_secs(10),
         }
     }
