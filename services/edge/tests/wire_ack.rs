@@ -152,7 +152,7 @@ fn a03_a04_wrong_acks() {
     wire.receipt("r");
 }
 
-/// T04, T06, T07: COMMIT stores in order and then answers every receipt; nothing before; ABORT stores nothing.
+/// S06, T04, T06, T07: COMMIT stores in order and then answers every receipt; nothing before; ABORT stores nothing.
 #[test]
 fn t04_t06_t07_commit_and_abort() {
     let edge = Edge::start(&["--log-memory"]);

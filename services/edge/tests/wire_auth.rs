@@ -286,7 +286,7 @@ fn p18_p19_the_headers_of_the_token_are_a_setting() {
     }
 }
 
-/// W22: a foreign page is turned away before it is a WebSocket; no Origin is no page.
+/// W22, P20: a foreign page is turned away before it is a WebSocket; no Origin is no page.
 #[test]
 fn w22_a_foreign_origin() {
     let strict = Edge::start(&["--log-memory", "--allow-origin", "https://chat.example", "--require-origin"]);

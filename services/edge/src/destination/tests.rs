@@ -1,5 +1,7 @@
 //! Which destination is which room.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+use proptest::prelude::*;
+
 use super::*;
 
 fn destinations() -> Destinations {
@@ -204,5 +206,48 @@ fn rooms_keep_to_the_grammar_and_nothing_is_percent_decoded() {
     let too_many_octets = "방".repeat(67);
     for room in ["", " a", "a ", "a\nb", "\ta", "a\u{7f}", "\u{85}x", "\u{3000}a", &too_long, &too_many_octets] {
         assert_eq!(send(&d, &format!("/topic/{room}")), Err(DestinationError::BadRoom), "{room:?}");
+    }
+}
+
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<u64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        "[ab~/\"\\\\é]{0,3}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 40, 4, |inner| {
+        let object = prop::collection::hash_map("[ab01~/]{0,2}", inner.clone(), 0..5);
+        prop_oneof![
+            prop::collection::vec(inner, 0..4).prop_map(serde_json::Value::from),
+            object.prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// P02: looking a body through finds what building its tree would find.
+    #[test]
+    fn p02_the_way_through_a_body_is_serde_jsons(value in json(), pointer in "(/([ab01]|~0|~1){0,2}){1,4}") {
+        let rule = BodyRule::parse(&format!("/x={pointer}")).unwrap();
+        let room = value.pointer(&pointer).and_then(|found| match found {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+            _ => None,
+        });
+        prop_assert_eq!(rule.room(value.to_string().as_bytes()), room.clone());
+        prop_assert_eq!(rule.room(serde_json::to_string_pretty(&value).unwrap().as_bytes()), room);
+    }
+
+    /// P02: no body does any harm.
+    #[test]
+    fn p02_any_octets_are_a_body(body in prop::collection::vec(any::<u8>(), 0..200), pointer in "/[ab]{0,2}") {
+        let rule = BodyRule::parse(&format!("/x={pointer}")).unwrap();
+        let tree = serde_json::from_slice::<serde_json::Value>(&body).ok();
+        prop_assert!(rule.room(&body).is_none() || tree.is_some());
     }
 }

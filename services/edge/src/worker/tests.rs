@@ -198,6 +198,26 @@ fn p5_d02_disconnect_is_not_receipted_before_the_sends_whose_time_is_up() {
     assert_eq!(answers.len(), 3);
 }
 
+/// R02, D01: a SEND is answered when the log has it, DISCONNECT when all before it is; what has nothing to wait for, at once.
+#[test]
+fn r02_d01_a_receipt_waits_for_the_log() {
+    let send = |receipt: u32| format!("SEND\ndestination:/topic/a\nreceipt:{receipt}\n\n\0");
+    let frames = [send(1), send(2), "BEGIN\ntransaction:t\nreceipt:3\n\n\0DISCONNECT\nreceipt:4\n\n\0".to_owned()];
+    let outside = Outside::default();
+    let published = outside.published.clone();
+    let (mut core, output) = worker(outside, &format!("{SOFT}{}", frames.concat()));
+    assert_eq!(answers(&output), ["+3"]);
+    for (offset, expected) in [(0, &["+3", "+1"][..]), (1, &["+3", "+1", "+2", "+4"])] {
+        let ticket = published.borrow()[offset as usize];
+        core.begin_turn(AT(2));
+        core.handle_outcome(ticket, Outcome::Stored { partition: 0, offset, timestamp_ms: 5 });
+        core.finish_turn();
+        assert_eq!(answers(&output), expected);
+        let place = format!("\nmessage-id:0-{offset}-");
+        assert!(String::from_utf8_lossy(&output.borrow()).contains(&place), "{place}");
+    }
+}
+
 #[test]
 fn row_7_b05_a_beat_keeps_its_client_and_an_lf_inside_a_frame_is_none() {
     let message = |text: &str| {
