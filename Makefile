@@ -1,7 +1,7 @@
 # `make` alone prints the targets: a target's help is the text after its `##`.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check kafka cluster down load chaos bench bench-quick growth fuzz simulate tools print-edge
+.PHONY: help run test check stomp-coverage kafka cluster down load chaos bench bench-quick growth fuzz simulate tools print-edge
 
 # A missing toolchain is named (make tools), never downloaded behind anyone's back.
 export RUSTUP_AUTO_INSTALL = 0
@@ -35,6 +35,9 @@ test: ## Everything: tools, check, fuzz, and all tests, those with real Kafka, N
 
 check: ## Formatting, lints, documentation, file lengths
 	@deploy/local/check
+
+stomp-coverage: ## Is every behaviour of proto/stomp/behaviours.md named by a test? Prints those that are not [ARGS=-v]
+	@deploy/local/stomp-coverage $(ARGS)
 
 kafka: ## Real Kafka brokers on loopback, until `make down`; prints host:port[,...] [NODES=1|3]
 	@deploy/local/kafka-local up $(NODES)

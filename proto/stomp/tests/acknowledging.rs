@@ -76,6 +76,7 @@ fn a04_unknown_and_settled_ids_are_errors() {
     assert_eq!(fault(&mut open(Version::V1_2), "ACK\nid:1\n\n\0").kind(), ErrorKind::Unknown, "no subscription at all");
 }
 
+/// A04, Q10: clients that look for an `ack` header in auto mode answer `id:undefined`.
 #[test]
 fn a04_in_auto_mode_they_are_ignored() {
     for version in VERSIONS {
@@ -196,6 +197,7 @@ fn a10_surplus_headers_are_tolerated() {
     assert!(acked(&mut session, &frame).is_some());
 }
 
+/// M04, Q10: a 1.2 client is always told what to acknowledge.
 #[test]
 fn m04_ack_ids_are_unique_and_need_no_escaping() {
     let mut session = open(Version::V1_2);

@@ -148,6 +148,11 @@ fn v12_receipt_on_connect_is_ignored() {
         let error = fault(&mut fresh(Default::default()), format!("CONNECT\nreceipt:1\n{bad}"));
         assert_eq!(error.receipt(), None, "{bad:?}");
     }
+    // Nor on a second one, whether that is ignored or an error.
+    let again = "CONNECT\naccept-version:1.2\nreceipt:1\n\n\0";
+    let mut spring = open(Version::V1_2);
+    assert!(events(&mut spring, again).is_empty() && raw(&mut spring).is_empty());
+    assert_eq!(fault(&mut open_with(strict(), Version::V1_2), again).receipt(), None);
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn h05_names_are_escaped_too() {
     }
 }
 
+/// H06, Q08: whatever other servers do.
 #[test]
 fn h06_connect_and_connected_are_never_escaped() {
     for command in ["CONNECT", "STOMP"] {
@@ -60,9 +61,13 @@ fn h06_connect_and_connected_are_never_escaped() {
         session.accept(accept, T0);
         let frame = raw(&mut session).concat();
         assert!(frame.contains("\nuser-name:a:b\\c d e f\nx_y:z \n\n\0"), "{frame:?}");
+        // A second one is ignored, not read by the rules that hold since.
+        let again = format!("{command}\naccept-version:1.2\npasscode:a\\t\\\n\n\0");
+        assert_eq!(try_events(&mut session, again).map(|events| events.len()), Ok(0));
     }
 }
 
+/// H07, Q07: replacing one sequence after the other gets these wrong.
 #[test]
 fn h07_decoding_is_one_pass() {
     for version in SINCE_1_1 {

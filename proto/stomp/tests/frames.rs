@@ -72,6 +72,7 @@ fn f07_f08_colon_and_name_are_needed_a_value_is_not() {
     }
 }
 
+/// F07, F09, Q08: at 1.1 and 1.2 such a colon is against the grammar, and written all the same.
 #[test]
 fn f07_f09_the_first_colon_ends_the_name() {
     for version in VERSIONS {
@@ -110,6 +111,7 @@ fn f11_content_length_is_exact() {
     }
 }
 
+/// F12, Q09: as clients that leave `content-length` out rely on.
 #[test]
 fn f12_without_content_length_the_first_nul_ends_the_body() {
     let mut session = open(Version::V1_1);
@@ -119,6 +121,7 @@ fn f12_without_content_length_the_first_nul_ends_the_body() {
     assert_eq!(bodies, [b"one", b"two"]);
 }
 
+/// F13, Q09: a length in characters is an error, not a guess.
 #[test]
 fn f13_content_length_counts_octets() {
     let send = send(&mut open(Version::V1_2), "SEND\ndestination:/a\ncontent-length:6\n\n한글\0");

@@ -75,6 +75,7 @@ fn b05_b10_a_beat_is_one_lf_of_its_own() {
     assert!(raw(&mut fresh).is_empty());
 }
 
+/// B06, Q02: late beats are endured.
 #[test]
 fn b06_lateness_is_tolerated_three_intervals_long() {
     let mut session = beating(strict(), "10000,0");
@@ -87,6 +88,7 @@ fn b06_lateness_is_tolerated_three_intervals_long() {
     assert_eq!(beating(patient, "10000,0").poll_timeout(), Some(after(50.0)));
 }
 
+/// B07, Q02: early enough for a client that endures no lateness at all; Q03: frames take the place of no beat.
 #[test]
 fn b07_q03_ours_come_early_and_on_schedule_even_when_frames_flow() {
     let mut session = beating(strict(), "0,10000");
@@ -112,6 +114,20 @@ fn b08_hidden_tabs_get_a_floor_and_pongs_count() {
     let mut config = Config::default();
     config.heart_beat.browser_floor = None;
     assert_eq!(beating(config, "10000,0").poll_timeout(), Some(after(30.0)));
+}
+
+/// Q01, B08: a hidden tab whose timers fire once a minute stays for hours.
+#[test]
+fn q01_a_tab_that_beats_once_a_minute_stays() {
+    let mut session = beating(Config::default(), "10000,10000");
+    for minute in 1..=180 {
+        let now = after(60.0 * f64::from(minute));
+        session.handle_timeout(now).unwrap();
+        session.handle_input(b"\n", now).unwrap();
+    }
+    assert!(session.is_open());
+    let mut strict = beating(strict(), "10000,10000");
+    assert_eq!(strict.handle_timeout(after(60.0)).unwrap_err().kind(), ErrorKind::Silent);
 }
 
 #[test]

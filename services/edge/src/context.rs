@@ -15,8 +15,8 @@ use crate::{
     log_limit::LogLimit,
     message::ToFollower,
     metrics::Metrics,
-    spare::Spares,
     tokens::Checked,
+    worker::Spares,
 };
 
 /// What all connections of an edge have in common.

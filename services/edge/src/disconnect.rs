@@ -26,10 +26,14 @@ pub enum Ending {
     AlreadyOpen,
     /// The destination names no room (U06).
     UnknownDestination,
+    /// A SEND whose body should name its room, and does not.
+    NoRoomInBody,
     /// The peer broke RFC 6455 (W10).
     WebSocketProtocol,
     /// A text message that is not UTF-8 (W10).
     WebSocketNotUtf8,
+    /// A message that is not strings in JSON, on a SockJS session (J11).
+    NotSockJs,
     /// Over a size of family L (L02, W08).
     TooLarge,
     /// Over a cap of the connection: subscriptions, transactions, receipts in flight (L04).
@@ -174,8 +178,10 @@ impl Ending {
             NotOpen => f("not_open", 1002, "STOMP protocol error").error("no such id", 404),
             AlreadyOpen => f("already_open", 1002, "STOMP protocol error").error("id in use", 409),
             UnknownDestination => f("unknown_destination", 1008, "no such destination").error("no such destination", 404),
+            NoRoomInBody => f("no_room_in_body", 1008, "no room in the body").error("no room in the body", 400).at(Level::INFO),
             WebSocketProtocol => f("websocket_protocol", 1002, "WebSocket protocol error").at(Level::INFO),
             WebSocketNotUtf8 => f("websocket_not_utf8", 1007, "text is not UTF-8").at(Level::INFO),
+            NotSockJs => f("not_sockjs", 1002, "Broken framing.").at(Level::INFO),
             TooLarge => f("too_large", 1009, "too large").error("too large", 413).at(Level::INFO),
             TooMany => f("too_many", 1008, "too many").error("too many open at once", 429).after(5).at(Level::INFO),
             RateLimited => f("rate_limited", 1013, "too fast").error("too fast", 429).after(1).at(Level::INFO),
@@ -188,20 +194,20 @@ impl Ending {
             FrameTimeout => f("frame_timeout", 1008, "frame not completed in time").error("frame not completed in time", 400).retry(),
             HeartBeatLost => f("heart_beat_lost", 1002, "no heart-beat").error("no heart-beat", 400).retry(),
             SendRefused(reason) => match reason {
-                Reason::QueueFull => f("send_refused_queue_full", 4004, "log away").error("SEND refused: the log is behind", 503).after(2).at(Level::WARN).refused(),
-                Reason::TooLarge => f("send_refused_too_large", 1009, "too large").error("SEND refused: too large for the log", 413).at(Level::WARN).refused(),
-                Reason::NotAuthorized => f("send_refused_not_authorized", 4004, "log away").error("SEND refused: the edge may not write", 503).after(30).at(Level::ERROR).refused(),
-                Reason::Purged => f("send_refused_purged", 4004, "log away").error("SEND refused: taken back before it was sent", 503).after(2).at(Level::WARN).refused(),
-                Reason::TimedOut => f("send_refused_timed_out", 4004, "log away").error("SEND refused: the log did not answer", 503).after(2).at(Level::WARN).refused(),
-                Reason::Unavailable => f("send_refused_unavailable", 4004, "log away").error("SEND refused: the log is unavailable", 503).after(2).at(Level::WARN).refused(),
-                Reason::Fatal => f("send_refused_fatal", 4004, "log away").error("SEND refused: the producer is being replaced", 503).after(2).at(Level::ERROR).refused(),
+                Reason::QueueFull => f("send_refused_queue_full", 4004, "log away").error("SEND refused, the log is behind", 503).after(2).at(Level::WARN).refused(),
+                Reason::TooLarge => f("send_refused_too_large", 1009, "too large").error("SEND refused, too large for the log", 413).at(Level::WARN).refused(),
+                Reason::NotAuthorized => f("send_refused_not_authorized", 4004, "log away").error("SEND refused, the edge may not write", 503).after(30).at(Level::ERROR).refused(),
+                Reason::Purged => f("send_refused_purged", 4004, "log away").error("SEND refused, taken back before it was sent", 503).after(2).at(Level::WARN).refused(),
+                Reason::TimedOut => f("send_refused_timed_out", 4004, "log away").error("SEND refused, the log did not answer", 503).after(2).at(Level::WARN).refused(),
+                Reason::Unavailable => f("send_refused_unavailable", 4004, "log away").error("SEND refused, the log is unavailable", 503).after(2).at(Level::WARN).refused(),
+                Reason::Fatal => f("send_refused_fatal", 4004, "log away").error("SEND refused, the producer is being replaced", 503).after(2).at(Level::ERROR).refused(),
             },
             SendUnknown => {
-                let mut facts = f("send_unknown", 4004, "log away").error("SEND outcome unknown: send again with the same x-idempotency-key", 503).after(2).at(Level::WARN);
+                let mut facts = f("send_unknown", 4004, "log away").error("SEND outcome unknown, send again with the same x-idempotency-key", 503).after(2).at(Level::WARN);
                 facts.outcome = Some("unknown");
                 facts
             }
-            LogAway => f("log_away", 4004, "log away").error("SEND refused: the log is away", 503).after(2).at(Level::WARN).refused(),
+            LogAway => f("log_away", 4004, "log away").error("SEND refused, the log is away", 503).after(2).at(Level::WARN).refused(),
             Slow => {
                 let mut facts = f("slow", 4002, "too slow").retry().at(Level::INFO);
                 facts.linger_zero = true;
@@ -224,7 +230,7 @@ impl Ending {
         use Ending::*;
         [
             ClientClosed, ClientLost, Disconnected, Malformed, OutOfTurn, NotOpen, AlreadyOpen, UnknownDestination,
-            WebSocketProtocol, WebSocketNotUtf8, TooLarge, TooMany, RateLimited, Forbidden, BadCredentials,
+            NoRoomInBody, WebSocketProtocol, WebSocketNotUtf8, NotSockJs, TooLarge, TooMany, RateLimited, Forbidden, BadCredentials,
             CredentialsExpired, Banned, Version, ConnectTimeout, FrameTimeout, HeartBeatLost, SendUnknown, LogAway, Slow,
             Gap, NotRecovered, Busy, TryLater, Draining, RestartNotice, ShutDown, Internal,
         ]
@@ -243,6 +249,7 @@ impl Ending {
                 | AlreadyOpen
                 | WebSocketProtocol
                 | WebSocketNotUtf8
+                | NotSockJs
                 | TooLarge
                 | TooMany
                 | Version
@@ -257,6 +264,7 @@ impl Ending {
             self,
             Forbidden
                 | UnknownDestination
+                | NoRoomInBody
                 | RateLimited
                 | TooLarge
                 | SendRefused(_)

@@ -1,8 +1,8 @@
 //! MESSAGE frames, encoded once for all subscribers that get the same octets.
 //!
 //! What distinguishes two subscribers' frames of one message is their *shape*: how the transport frames them, the STOMP
-//! version, the prefix under which they named the room and their subscription id. Most clients say `/topic/` and `sub-0`, so thousands of rooms have few
-//! shapes.
+//! version, the alias under which they named the room and their subscription id. Most clients say `/topic/` and `sub-0`,
+//! so thousands of rooms have few shapes.
 
 use std::{fmt::Write, hash::BuildHasher, sync::Arc};
 
@@ -24,6 +24,8 @@ pub struct Shape<'a> {
     pub version: Version,
     /// What the subscriber wrote before the room (M02).
     pub prefix: &'a str,
+    /// What the subscriber wrote behind the room; mostly nothing.
+    pub suffix: &'a str,
     /// The SUBSCRIBE's id (M01); only 1.0 may lack one.
     pub subscription: Option<&'a str>,
 }
@@ -35,6 +37,7 @@ struct Known {
     framing: Framing,
     version: Version,
     prefix: Box<str>,
+    suffix: Box<str>,
     subscription: Option<Box<str>>,
     users: u32,
     /// Never used again: tells this shape from an earlier one of the same number.
@@ -45,8 +48,8 @@ struct Known {
 
 impl Known {
     fn shape(&self) -> Shape<'_> {
-        let subscription = self.subscription.as_deref();
-        Shape { framing: self.framing, version: self.version, prefix: &self.prefix, subscription }
+        let Self { framing, version, prefix, suffix, subscription, .. } = self;
+        Shape { framing: *framing, version: *version, prefix, suffix, subscription: subscription.as_deref() }
     }
 }
 
@@ -78,9 +81,9 @@ impl Frames {
             return id;
         }
         *stamps += 1;
-        let Shape { framing, version, prefix, subscription } = shape;
-        let (prefix, subscription) = (prefix.into(), subscription.map(Box::from));
-        let new = Known { framing, version, prefix, subscription, users: 1, stamp: *stamps, frames: None };
+        let Shape { framing, version, prefix, suffix, subscription } = shape;
+        let (prefix, suffix, subscription) = (prefix.into(), suffix.into(), subscription.map(Box::from));
+        let new = Known { framing, version, prefix, suffix, subscription, users: 1, stamp: *stamps, frames: None };
         let id = known.insert(new);
         ids.insert_unique(hash, id as ShapeId, |&id| hasher.hash_one(known[id as usize].shape()));
         id as ShapeId
@@ -163,6 +166,7 @@ impl Frames {
         let _ = write!(timestamp, "{}", message.timestamp_ms);
         *destination += shape.prefix;
         *destination += content.room();
+        *destination += shape.suffix;
         let mut ours = [("timestamp", timestamp.as_str()); 4];
         let mut count = 1;
         let optional = [
@@ -174,6 +178,7 @@ impl Frames {
             ours[count] = (name, value);
             count += 1;
         }
+        let body = shape.framing.body(content.body());
         let frame = MessageFrame {
             destination,
             content_type: Some(content.content_type()).filter(|value| !value.is_empty()),
@@ -181,11 +186,11 @@ impl Frames {
             message_id,
             ack,
             headers: &ours[..count],
-            body: content.body(),
+            body: &body,
         };
         let headers = content.headers().map(|(name, value)| name.len() + value.len() + 2);
         let names = destination.len() + shape.subscription.map_or(0, str::len) + content.sender().len();
-        let capacity = 192 + names + content.body().len() + headers.sum::<usize>();
+        let capacity = 192 + names + body.len() + headers.sum::<usize>();
         shape.framing.message(capacity, |out| encode::message(shape.version, &frame, content.headers(), out))
     }
 }

@@ -11,7 +11,13 @@ use super::*;
 use crate::transport::Framing;
 
 fn shape() -> Shape<'static> {
-    Shape { framing: Framing::WebSocket, version: Version::V1_2, prefix: "/topic/", subscription: Some("sub-0") }
+    Shape {
+        framing: Framing::WebSocket,
+        version: Version::V1_2,
+        prefix: "/topic/",
+        suffix: "",
+        subscription: Some("sub-0"),
+    }
 }
 
 fn message(room: RoomId, seq: u64) -> Arc<Message> {

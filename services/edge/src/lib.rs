@@ -5,9 +5,9 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | accept, HTTP, upgrade | [`server`], [`upgrade`] |
+//! | accept, HTTP, upgrade | [`server`], [`sockjs`], [`upgrade`] |
 //! | octets of a socket, one turn of a loop | [`worker`] |
-//! | WebSocket, or a bare stream → STOMP | [`transport`], then the crate `stomp-proto` |
+//! | WebSocket, SockJS, or a bare stream → STOMP | [`transport`], then the crate `stomp-proto` |
 //! | what the frame does; rights, room | [`connection`], [`auth`], [`destination`] |
 //! | into the log, acknowledged → RECEIPT | [`log`], back in [`connection`] |
 //! | out of the log: order, repeats, rooms, who wants it | [`follower_thread`], [`follower`], [`repeats`], [`tail`] |
@@ -19,7 +19,8 @@
 //! [`metrics`], [`shutdown`], [`page`]; [`spare`] and [`moment`] keep idle connections small, [`chance`] makes ids cheap.
 //!
 //! What it never does: join a consumer group, commit an offset, evaluate anything a client wrote, wait for a client,
-//! queue without a bound, or hold a lock, a task, a channel or a timer per connection.
+//! queue without a bound, or hold a lock, a task, a channel or a timer per connection (a client that polls is no connection:
+//! its requests have what hyper gives each of them).
 
 pub mod admin;
 pub mod auth;
@@ -48,6 +49,7 @@ pub mod readiness;
 pub mod repeats;
 pub mod server;
 pub mod shutdown;
+pub mod sockjs;
 pub mod spare;
 pub mod tail;
 pub mod timer;

@@ -5,6 +5,7 @@
 mod accept;
 mod connection;
 mod slots;
+mod stay;
 mod stomp;
 
 use std::borrow::Cow;
@@ -24,11 +25,13 @@ use crate::admin::{self, MetricsText};
 use crate::auth::CredentialSettings;
 use crate::page;
 use crate::readiness::{Check, Readiness};
-use crate::upgrade::{self, OriginCheck, Sockets, Upgrades};
+use crate::sockjs::{self, XhrSettings};
+use crate::upgrade::{OriginCheck, Sockets, Upgrades};
 use connection::Limits;
 pub(crate) use connection::Peer;
 pub use slots::ConnectionGuard;
-use slots::Slots;
+pub(crate) use slots::Slots;
+pub(crate) use stay::{Stay, Staying};
 
 /// Unready from here on, so that the load balancer turns away before connections have to be refused.
 const NEARLY_FULL_PERCENT: usize = 95;
@@ -42,12 +45,18 @@ pub struct ServerSettings {
     pub admin: SocketAddr,
     /// Where clients speak STOMP straight on TCP; `None`: nowhere.
     pub stomp: Option<SocketAddr>,
-    /// The paths that upgrade to WebSocket.
+    /// The base paths: each upgrades to WebSocket, and has SockJS below it.
     pub websocket_paths: Vec<String>,
-    /// A path whose WebSockets get back what they send, for conformance suites.
+    /// What SockJS sessions over XHR are bound by; `None`: there are none.
+    pub xhr: Option<XhrSettings>,
+    /// Where clients reach this edge and no other.
+    pub public_url: Option<String>,
+    /// One more base path, whose clients get back what they send, for conformance suites.
     pub echo_path: Option<String>,
     /// Whether the page is served at `/`.
     pub page: bool,
+    /// Whether an upgrade is refused that offers subprotocols and none of ours (stomp.md W02).
+    pub strict: bool,
     /// Open connections at most, upgraded or not.
     pub max_connections: usize,
     /// Open connections at most from one IPv4 address or one IPv6 /64 network; 0 means no such bound. The address is
@@ -68,8 +77,11 @@ impl Default for ServerSettings {
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             stomp: None,
             websocket_paths: vec!["/ws".to_owned()],
+            xhr: None,
+            public_url: None,
             echo_path: None,
             page: false,
+            strict: false,
             max_connections: 50_000,
             max_per_address: 0,
             max_half_open: 2_048,
@@ -81,10 +93,10 @@ impl Default for ServerSettings {
 
 /// What the HTTP side reports to whoever counts. All calls come from the HTTP thread and must be quick.
 pub trait ServerEvents: Send + Sync + 'static {
-    /// An attempt to open a WebSocket ended: `upgraded`, or why not. Refused as HTTP: `method`, `malformed`, `version`,
-    /// `origin`, `starting`, `draining`, `full`. Refused as TCP: `connections`, `half_open`, `address`. Gave up:
-    /// `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker took it). One for
-    /// STOMP on TCP is `accepted`, or refused for one of the same reasons.
+    /// An attempt to open a WebSocket, or a session over XHR, ended: `upgraded`, or why not. Refused as HTTP: `method`,
+    /// `malformed`, `version`, `origin`, `starting`, `draining`, `full`. Refused as TCP: `connections`, `half_open`,
+    /// `address`. Gave up: `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker
+    /// took it). One for STOMP on TCP is `accepted`, or refused for one of the same reasons.
     fn opened(&self, result: &'static str);
     /// The system refused to accept (too many open files, no memory): accepting pauses.
     fn accept_failed(&self, error: &io::Error);
@@ -187,16 +199,19 @@ impl Server {
             slots: Arc::clone(&slots),
             events: Arc::clone(&parts.events),
         };
-        let upgrades = upgrade::route(Arc::new(Upgrades {
-            paths: settings.websocket_paths,
-            echo: settings.echo_path,
+        let upgrades = Upgrades {
+            strict: settings.strict,
             readiness: parts.readiness,
             sockets: parts.sockets,
             origin: parts.origin,
             credentials: parts.credentials,
             events: parts.events,
-        }));
+        };
+        let (paths, echo, public_url) = (settings.websocket_paths, settings.echo_path, settings.public_url);
+        let xhr = settings.xhr.map(|settings| sockjs::Sessions::new(settings, Arc::clone(&slots)));
+        let service = sockjs::Service::new(paths, echo, upgrades, xhr, public_url);
         runtime.block_on(async {
+            let below_paths = sockjs::route(Arc::new(service));
             let public = tokio::net::TcpListener::from_std(public)?;
             let admin = tokio::net::TcpListener::from_std(admin)?;
             let quiet: Arc<dyn ServerEvents> = Arc::new(Uncounted);
@@ -205,10 +220,10 @@ impl Server {
             }
             tokio::spawn(accept::run(admin, admin_routes, admin_slots, admin_limits, quiet));
             if serve_page {
-                let routes = or_not_found(upgrades.or(page::route()).unify());
+                let routes = or_not_found(below_paths.or(page::route()).unify());
                 tokio::spawn(accept::run(public, routes, slots, limits, events));
             } else {
-                tokio::spawn(accept::run(public, or_not_found(upgrades), slots, limits, events));
+                tokio::spawn(accept::run(public, or_not_found(below_paths), slots, limits, events));
             }
             let mut stopped = stop.subscribe();
             // An error would mean that the sender is gone, and this very function holds it.

@@ -1,15 +1,6 @@
 //! What a connection owns only while it is busy, kept by the worker for the next one that is: an idle connection has
 //! none of it, and a busy worker allocates none of it.
 
-use bytes::BytesMut;
-
-use crate::{connection::UnderWay, outbound::Queues, transport::Engine};
-
-/// Busy connections at the same time for whom something is kept; a turn writes to fewer than twice a slice.
-const KEPT: usize = 256;
-/// Records share blocks of this size. One that waits for its receipt keeps no more than that in memory.
-const RECORD_BLOCK: usize = 16 * 1024;
-
 /// A few boxes that nobody uses just now.
 #[derive(Debug)]
 pub struct Spare<T> {
@@ -32,31 +23,6 @@ impl<T: Default> Spare<T> {
     pub fn give(&mut self, it: Box<T>) {
         if self.kept.len() < self.most {
             self.kept.push(it);
-        }
-    }
-}
-
-/// All that a worker keeps.
-#[derive(Debug)]
-pub struct Spares {
-    /// Outbound queues.
-    pub queues: Queues,
-    /// SENDs under way.
-    pub sends: Spare<UnderWay>,
-    /// WebSocket engines; between two whole messages one is as good as another.
-    pub engines: Spare<Engine>,
-    /// Where the next record is written.
-    pub records: BytesMut,
-}
-
-impl Default for Spares {
-    fn default() -> Self {
-        Self {
-            queues: Queues::new(KEPT),
-            sends: Spare::new(KEPT),
-            // More than one only because connections come back from the middle of a message.
-            engines: Spare::new(2),
-            records: BytesMut::with_capacity(RECORD_BLOCK),
         }
     }
 }

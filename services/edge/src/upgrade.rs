@@ -1,7 +1,7 @@
 //! From an HTTP request to a socket in a worker's hands: the checks of RFC 6455, section 4.2, our own gates, the 101,
 //! and the hand-over of the TCP stream with every byte that was read behind the request.
 
-mod handshake;
+pub(crate) mod handshake;
 mod refusal;
 
 use std::io::Write;
@@ -13,9 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use warp::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use warp::path::FullPath;
 use warp::reply::Response;
-use warp::{Filter, Rejection};
 
 use crate::auth::{CredentialSettings, UpgradeCredentials};
 use crate::readiness::{Check, Readiness};
@@ -23,7 +21,7 @@ pub use crate::server::ConnectionGuard;
 use crate::server::{Peer, ServerEvents};
 use crate::transport::Kind;
 use handshake::Handshake;
-use refusal::Refusal;
+pub(crate) use refusal::Refusal;
 
 /// Decides about an upgrade by its `Origin` and its `Host`: `true` lets it pass (stomp.md W22).
 pub type OriginCheck = Arc<dyn Fn(Option<&str>, Option<&str>) -> bool + Send + Sync>;
@@ -62,11 +60,10 @@ pub trait Sockets: Send + Sync + 'static {
     }
 }
 
-/// What the upgrade route works with.
+/// What upgrades need.
 pub(crate) struct Upgrades {
-    pub(crate) paths: Vec<String>,
-    /// Whose WebSockets get back what they send.
-    pub(crate) echo: Option<String>,
+    /// Subprotocols of which none is known are refused (W02).
+    pub(crate) strict: bool,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) sockets: Arc<dyn Sockets>,
     pub(crate) origin: OriginCheck,
@@ -74,53 +71,24 @@ pub(crate) struct Upgrades {
     pub(crate) events: Arc<dyn ServerEvents>,
 }
 
-/// The WebSocket paths as a route; other paths are rejected as not found.
-pub(crate) fn route(
-    upgrades: Arc<Upgrades>,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
-    let known = Arc::clone(&upgrades);
-    let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
-    warp::path::full()
-        .and_then(move |path: FullPath| {
-            std::future::ready(known.transport(path.as_str()).ok_or_else(warp::reject::not_found))
-        })
-        .and(warp::method())
-        .and(warp::header::headers_cloned())
-        .and(query)
-        .and(warp::ext::optional::<OnUpgrade>())
-        .and(warp::ext::optional::<Peer>())
-        .map(move |transport, method, headers, query, on_upgrade, peer| {
-            let request = Request { transport, method, headers, query, on_upgrade, peer };
-            upgrades.answer(request).unwrap_or_else(|refusal| {
-                upgrades.events.opened(refusal.name());
-                refusal.response()
-            })
-        })
-}
-
-struct Request {
-    transport: Kind,
-    method: Method,
-    headers: HeaderMap,
-    query: Option<String>,
-    on_upgrade: Option<OnUpgrade>,
-    peer: Option<Peer>,
+/// A request for an upgrade; what is to be spoken then, its path has said.
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    /// What follows the `?`, undecoded.
+    pub(crate) query: Option<String>,
+    pub(crate) on_upgrade: Option<OnUpgrade>,
+    pub(crate) peer: Option<Peer>,
 }
 
 impl Upgrades {
-    /// What is spoken at a path.
-    fn transport(&self, path: &str) -> Option<Kind> {
-        let stomp = self.paths.iter().any(|of| of == path).then_some(Kind::WebSocket);
-        stomp.or_else(|| self.echo.as_ref().filter(|of| *of == path).map(|_| Kind::Echo))
-    }
-
     /// The 101 (the hand-over then follows by itself), or the refusal.
-    fn answer(&self, request: Request) -> Result<Response, Refusal> {
+    pub(crate) fn answer(&self, request: Request, transport: Kind) -> Result<Response, Refusal> {
         if request.method != Method::GET {
             return Err(Refusal::Method);
         }
         self.admit()?;
-        let Handshake { accept, protocol } = handshake::check(&request.headers)?;
+        let Handshake { accept, protocol } = handshake::check(&request.headers, self.strict)?;
         let origin = handshake::origin(&request.headers)?;
         if !(self.origin)(origin, handshake::host(&request.headers)) {
             return Err(Refusal::Origin);
@@ -131,7 +99,8 @@ impl Upgrades {
         };
         let query = request.query.as_deref();
         let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.credentials);
-        let (transport, sockets, events) = (request.transport, Arc::clone(&self.sockets), Arc::clone(&self.events));
+        let credentials = credentials.beside(protocol);
+        let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
         tokio::spawn(async move {
             let upgraded = on_upgrade.await;
             let take = |upgraded| into_socket(upgraded, peer, transport, protocol, credentials);
@@ -160,7 +129,7 @@ impl Upgrades {
 
     /// Before the first readiness, while draining and without room nobody is let in. Kafka being away later is no
     /// reason: a session that only listens is worth having.
-    fn admit(&self) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self) -> Result<(), Refusal> {
         if self.readiness.fails(Check::Drain) {
             return Err(Refusal::Draining);
         }

@@ -4,6 +4,7 @@
 use std::{ffi::OsString, time::Duration};
 
 use klatsch_edge::config::{AuthChoice, Command, Config, Faults, LogChoice, LogFormat, Profile};
+use klatsch_edge::destination::Aliases;
 
 fn load_with(args: &[&str], environment: &[(&str, &str)]) -> Result<Command, Faults> {
     let args = std::iter::once("klatsch-edge").chain(args.iter().copied()).map(OsString::from);
@@ -39,6 +40,10 @@ fn one_fault(args: &[&str]) -> String {
     all.remove(0)
 }
 
+fn names(all: &[impl ToString]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}
+
 fn help() -> String {
     match load(&["--help"]) {
         Ok(Command::Print(text)) => text,
@@ -67,13 +72,33 @@ fn defaults_are_the_designs() {
     assert_eq!((c.times.grace, c.limits.drain_rate), (Duration::from_secs(30), 500));
     assert_eq!((c.times.heart_beat_floor, c.times.heart_beat_cap), (Duration::from_secs(1), Duration::from_secs(25)));
     assert_eq!(c.profile, Profile::Spring);
-    assert_eq!(c.aliases.send, ["/app/", "/pub/", "/publish/"]);
-    assert_eq!(c.aliases.subscribe, ["/sub/"]);
+    assert_eq!(c.aliases, Aliases::default());
+    assert_eq!(names(&c.aliases.send), ["/app/", "/pub/", "/publish/"], "P02");
+    assert_eq!(names(&c.aliases.subscribe), ["/sub/"]);
+    assert!(c.aliases.by_body.is_empty());
     assert_eq!(
         (c.credentials.headers.as_slice(), c.credentials.cookie.as_deref()),
         (&["Authorization".to_owned()][..], None)
     );
     assert_eq!(c.log_filter, "info");
+}
+
+/// J20: sessions that poll need all their requests at one edge: where there is but one, or where `/info` names it.
+#[test]
+fn j20_sockjs_polls_where_its_requests_find_their_edge() {
+    let xhr = |args: &[&str]| config(args).sockjs.xhr;
+    let (kafka, url) = (["--kafka", "k:1"], ["--public-url", "https://edge-0.chat.example/chat"]);
+    assert!(xhr(&["--dev"]) && !xhr(&kafka) && !xhr(&["--dev", "--kafka", "k:1"]));
+    assert!(xhr(&[&kafka[..], &url].concat()) && xhr(&[&kafka[..], &["--sockjs-xhr", "on"]].concat()));
+    assert!(!xhr(&["--dev", "--sockjs-xhr", "off"]) && !xhr(&[&kafka[..], &url, &["--sockjs-xhr", "off"]].concat()));
+    let sockjs = config(&[&["--dev"], &url[..]].concat()).sockjs;
+    assert_eq!((sockjs.public_url.as_deref(), sockjs.response_bytes), (Some(url[1]), 128 << 10));
+    for wrong in
+        ["edge-0", "ws://edge-0", "https://", "https://edge-0/", "https://a b", "https://edge-0?x", "https://:1"]
+    {
+        let fault = one_fault(&["--dev", "--public-url", wrong]);
+        assert!(fault.starts_with("--public-url ") && fault.contains("https://edge-0.chat.example"), "{fault}");
+    }
 }
 
 #[test]
@@ -154,7 +179,7 @@ fn a_flag_wins_over_its_variable_and_an_empty_variable_is_unset() {
     let c = config_with(&["--admin", "127.0.0.1:3333", "--ws-path", "/c"], &environment);
     assert_eq!((c.listen.port(), c.admin.port()), (1111, 3333));
     assert_eq!(
-        (c.ws_paths, c.aliases.send, c.topic.name.as_str()),
+        (c.ws_paths, names(&c.aliases.send), c.topic.name.as_str()),
         (vec!["/c".to_owned()], vec!["/x/".to_owned()], "chat.events.v1")
     );
     assert_eq!(config_with(&[], &environment).ws_paths, ["/a", "/b"]);
@@ -286,6 +311,28 @@ fn open_is_the_default_only_where_nobody_else_can_connect() {
             .contains("cannot be read")
     );
     assert!(one_fault(&["--dev", "--auth-cookie", "t", "--allow-origin", "*"]).starts_with("--allow-origin"));
+}
+
+/// P02 and stomp.md §3.4: which names of rooms there are is a setting.
+#[test]
+fn p02_aliases_are_settings() {
+    let args = ["--dev", "--alias-send", "/app/chat.{room}.send", "--alias-subscribe", "/sub/chat/room/"];
+    let c = config_with(&args, &[("KLATSCH_SEND_BY_BODY", "/pub/chat/message=/roomId, /pub/x=/a/0")]);
+    assert_eq!(names(&c.aliases.send), ["/app/chat.{room}.send"], "the defaults are given up");
+    assert_eq!(names(&c.aliases.subscribe), ["/sub/chat/room/"]);
+    assert_eq!(names(&c.aliases.by_body), ["/pub/chat/message=/roomId", "/pub/x=/a/0"]);
+    for (flag, bad, instead) in [
+        ("--alias-send", "app", "/app/{room}/send"),
+        ("--alias-subscribe", "/user/", "/app/"),
+        ("--send-by-body", "/pub/chat/message", "DEST=POINTER"),
+        ("--send-by-body", "/pub/chat/message=roomId", "=/roomId"),
+        ("--send-by-body", "/topic/a=/roomId", "not below /topic/"),
+    ] {
+        let fault = one_fault(&["--dev", flag, bad]);
+        assert!(fault.starts_with(flag) && fault.contains(instead), "{fault}");
+    }
+    let twice = one_fault(&["--dev", "--send-by-body", "/a=/x", "--send-by-body", "/a=/y"]);
+    assert!(twice.contains("two pointers"), "{twice}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod edge;
 
 use allocation_counter::measure;
 use edge::Edge;
+use std::time::Duration;
 
 /// Sessions for an average; enough that a table's size just before it grows does not decide.
 const CROWD: usize = 3_000;
@@ -75,6 +76,22 @@ fn row_5_subscriptions_and_rooms_are_small() {
     let rooms = subscribe(&|at| 1_000_000 + at) - further;
     println!("{further} octets for a further subscription, {rooms} for a room");
     assert!(rooms <= 200, "{rooms} octets for a room");
+}
+
+/// Row 7: heart-beats take no memory, beside that of the timer's slots.
+#[test]
+fn row_7_beats_allocate_nothing() {
+    let mut edge = Edge::new();
+    // Beats lie where their sessions began.
+    for _ in 0..5_000 {
+        edge.open("room");
+        edge.pass(Duration::from_millis(2));
+    }
+    edge.beat();
+    let mut beats = 0;
+    let info = measure(|| beats = edge.beat());
+    let each = info.count_total as f64 / beats as f64;
+    assert!(beats >= 30_000 && each < 0.25, "{beats} beats, {each} allocations for each");
 }
 
 /// Rows 18 and 19: what an event allocates with the SEND that caused it, and that its subscribers cost nothing.

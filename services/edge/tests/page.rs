@@ -22,7 +22,7 @@ const MEANWHILE: usize = 80;
 /// The script (`js/page.mjs`) asks for the edge's death and for its return.
 #[test]
 fn two_pages_talk_and_survive_kill_9_of_the_edge() {
-    if !kit::require_node() || !require_browser() {
+    if !kit::require_node() || !kit::require_browser() {
         return;
     }
     let mut edge = Edge::start(&["--dev"]);
@@ -44,7 +44,7 @@ fn two_pages_talk_and_survive_kill_9_of_the_edge() {
 /// takes over its address: the page goes on behind what it had, without a gap and without anything twice.
 #[test]
 fn p3_p8_the_page_goes_on_at_another_edge_beyond_what_that_remembers() {
-    if !kit::require_kafka() || !kit::require_node() || !require_browser() {
+    if !kit::require_kafka() || !kit::require_node() || !kit::require_browser() {
         return;
     }
     let kafka = Kafka::start(1);
@@ -100,11 +100,4 @@ fn the_stomp_client_of_the_page_under_node() {
     let count = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u32>().ok());
     assert!(out.status.success() && count("# fail") == Some(0), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
     assert!(count("# pass") > Some(60), "{text}");
-}
-
-fn require_browser() -> bool {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let there = |dir: PathBuf| names.iter().any(|name| dir.join(name).is_file());
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(there))
-        || kit::require_tool("chromium")
 }

@@ -245,3 +245,26 @@ fn a08_acks_in_a_transaction() {
     assert_eq!(next(&mut wire).0, 1);
     assert!(!matches!(wire.next_within(NOTHING), Some(Incoming::Text(_))));
 }
+
+/// A09: what was not acknowledged is nobody else's: not another reader's, and not the same user's when it comes back. Who
+/// comes back asks for it by its place in the log.
+#[test]
+fn a09_what_is_not_acknowledged_goes_to_nobody_else() {
+    let edge = Edge::start(&["--log-memory"]);
+    let mut sender = Wire::connect(&edge);
+    let mut other = reader(&edge, "1.2", "client-individual", "10");
+    let mut wire = reader(&edge, "1.2", "client-individual", "2");
+    publish(&mut sender, 0..4);
+    let (first, second) = (next(&mut wire), next(&mut wire));
+    assert_eq!((first.0, second.0), (0, 1), "the window is shut with two of four");
+    fence(&mut wire);
+    assert_eq!(wire.leave().len(), 0);
+    assert_eq!((0..4).map(|_| next(&mut other).0).collect::<Vec<_>>(), [0, 1, 2, 3], "each once");
+    fence(&mut other);
+    let mut back = reader(&edge, "1.2", "client-individual", "2");
+    fence(&mut back);
+    let resume = [("id", "1"), ("destination", "/topic/r"), ("x-from", first.2.as_str()), ("receipt", "again")];
+    back.say("SUBSCRIBE", &resume, "");
+    assert_eq!(back.receipt("again").header("x-recovered"), Some("true"));
+    assert_eq!((1..4).map(|_| next(&mut back).0).collect::<Vec<_>>(), [1, 2, 3]);
+}

@@ -210,6 +210,82 @@ fn w23_sources_of_the_token() {
     assert!(!auth.edge.log().contains(&one) && !auth.edge.log().contains(&two));
 }
 
+/// P02: whatever a room is called, the right that counts is the one to the room.
+#[test]
+fn p02_rights_are_those_to_the_room_that_results() {
+    let auth = start(&[
+        "--alias-send",
+        "/app/chat.{room}.send",
+        "--alias-send",
+        "/pub/",
+        "--alias-subscribe",
+        "/sub/chat/room/",
+        "--send-by-body",
+        "/pub/chat/message=/roomId",
+    ]);
+    // The right to a room that is called like the destination is no right to the one in the body.
+    let token = token("kim", &["7", "chat/*"], &["7"]);
+    let mut kim = connect(&auth.edge, &token, &[]);
+    let mut reader = connect(&auth.edge, &token, &[]);
+    reader.subscribe("0", "/sub/chat/room/7");
+    let seven = r#"{"roomId":7}"#;
+    for (destination, body) in
+        [("/pub/chat/message", seven), ("/app/chat.7.send", "a"), ("/pub/7", "b"), ("/topic/7", "c")]
+    {
+        kim.send(destination, body);
+        assert_eq!(reader.message(), body, "{destination}");
+    }
+    for (command, destination, body) in [
+        ("SEND", "/pub/chat/message", r#"{"roomId":8}"#),
+        ("SEND", "/pub/chat/message", r#"{"roomId":7,"roomId":8}"#),
+        ("SEND", "/pub/chat/message", r#"{"roomId":"70"}"#),
+        ("SEND", "/app/chat.8.send", ""),
+        ("SEND", "/pub/8", ""),
+        ("SUBSCRIBE", "/sub/chat/room/8", ""),
+        ("SUBSCRIBE", "/topic/chat/room/7", ""),
+    ] {
+        let mut wire = connect(&auth.edge, &token, &[]);
+        wire.say(command, &[("id", "0"), ("destination", destination), ("receipt", "s")], body);
+        assert_eq!(wire.refused("403", 1008).header("receipt-id"), Some("s"), "{destination} {body}");
+    }
+}
+
+/// P18, P19: which CONNECT headers carry the token is a setting, and case does not count; others are not looked at. What
+/// is refused gets ERROR and close, and no CONNECTED; what is accepted reaches no room.
+#[test]
+fn p18_p19_the_headers_of_the_token_are_a_setting() {
+    let (default, set) = (start(&[]), start(&["--auth-header", "token", "--auth-header", "X-AUTH-TOKEN"]));
+    let good = token("ann", &["r"], &["r"]);
+    let bearer = bearer(&good);
+    for (auth, name, value, taken) in [
+        (&default, "Authorization", &bearer, true),
+        (&default, "authorization", &bearer, true),
+        (&default, "AUTHORIZATION", &good, true),
+        (&default, "token", &good, false),
+        (&default, "X-AUTH-TOKEN", &good, false),
+        (&default, "passcode", &good, false),
+        (&set, "token", &good, true),
+        (&set, "Token", &bearer, true),
+        (&set, "x-auth-token", &good, true),
+        (&set, "Authorization", &bearer, false),
+        (&set, "access_token", &good, false),
+    ] {
+        let mut wire = Wire::open(&auth.edge);
+        wire.say("CONNECT", &[("accept-version", "1.2"), (name, value)], "");
+        if !taken {
+            wire.refused("401", 4501);
+            continue;
+        }
+        assert_eq!(wire.expect("CONNECTED").header("user-name"), Some("ann"), "{name}");
+        wire.say("SUBSCRIBE", &[("id", "0"), ("destination", "/topic/r"), ("receipt", "sub"), (name, value)], "");
+        wire.receipt("sub");
+        wire.say("SEND", &[("destination", "/topic/r"), (name, value), ("x-mine", "1")], "hi");
+        let got = wire.expect("MESSAGE");
+        assert_eq!(got.header("x-mine"), Some("1"));
+        assert!(got.headers.iter().all(|(_, got)| !got.contains(&**value)), "S03: {got:?}");
+    }
+}
+
 /// W22: a foreign page is turned away before it is a WebSocket; no Origin is no page.
 #[test]
 fn w22_a_foreign_origin() {

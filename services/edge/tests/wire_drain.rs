@@ -3,6 +3,8 @@
 
 mod kit;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,7 @@ fn draining(edge: &Edge) {
     });
 }
 
-/// 200 clients: unready, refusing, then everybody gets close 1012 at a pace that spreads them, and the exit is 0.
+/// Q16: 200 clients: unready, refusing, then everybody gets close 1012 at a pace that spreads them, and the exit is 0.
 #[test]
 fn drain_is_paced_and_exits_0_within_the_grace() {
     let mut edge = Edge::start(&["--log-memory", "--grace", "8s"]);
@@ -47,6 +49,25 @@ fn drain_is_paced_and_exits_0_within_the_grace() {
     });
     assert_eq!(edge.exit(Duration::from_secs(8)).code(), Some(0), "{}", edge.log());
     assert!(began.elapsed() < Duration::from_secs(8));
+}
+
+/// A browser keeps spare connections to the host of the page it shows: the drain waits for clients, not for those.
+#[test]
+fn drain_ends_when_only_idle_http_connections_are_left() {
+    let mut edge = Edge::start(&["--log-memory", "--page"]);
+    let mut kept = TcpStream::connect(&edge.listen).unwrap();
+    kept.write_all(b"GET / HTTP/1.1\r\nHost: chat.example\r\n\r\n").unwrap();
+    assert!(kept.read(&mut [0; 1024]).unwrap() > 0);
+    let silent = TcpStream::connect(&edge.listen).unwrap();
+    let mut client = Wire::connect(&edge);
+    kit::eventually("all three are known", PATIENCE, || (edge.metric("klatsch_connections") == 3.0).then_some(()));
+    let began = Instant::now();
+    draining(&edge);
+    client.closed(1012);
+    assert_eq!(edge.exit(PATIENCE * 2).code(), Some(0), "{}", edge.log());
+    // Left alone they would stay for ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    drop((kept, silent));
 }
 
 /// Every SEND that the edge has taken gets its RECEIPT before the close; those it has not taken are not in the log.

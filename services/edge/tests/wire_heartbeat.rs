@@ -94,7 +94,7 @@ fn b04_b06_b08_silence() {
     }
 }
 
-/// B09: a client that wants no heart-beats is pinged by WebSocket; one that answers stays, one that is gone is noticed.
+/// B09, Q04, Q16: a client that wants no heart-beats is pinged by WebSocket; one that answers stays, one that is gone is noticed.
 #[test]
 fn b09_pings_where_no_heart_beats_are_wanted() {
     let edge = Edge::start(&["--log-memory", "--heart-beat-cap", "1s"]);

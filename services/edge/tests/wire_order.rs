@@ -12,7 +12,7 @@ fn edge() -> Edge {
     Edge::start(&["--log-memory"])
 }
 
-/// V03: nothing but CONNECT may come first, and nothing of it is executed; V01, V02: STOMP is CONNECT.
+/// V03: nothing but CONNECT may come first, and nothing of it is executed; V01, V02, Q17: STOMP is CONNECT.
 #[test]
 fn v03_frames_before_connect() {
     let edge = edge();
@@ -43,7 +43,7 @@ fn v03_frames_before_connect() {
     assert_eq!(room.message(), "after", "none of the SENDs before CONNECT was executed");
 }
 
-/// V04, V07: a second CONNECT never opens a second session, whatever the profile; no common version is refused.
+/// V04, Q20, V07: a second CONNECT never opens a second session, whatever the profile; no common version is refused.
 #[test]
 fn v04_v07_one_connect() {
     for (profile, ends) in [("spring", false), ("strict", true)] {
@@ -64,7 +64,7 @@ fn v04_v07_one_connect() {
     }
 }
 
-/// D01, D02, D03: RECEIPT, then close 1000; what follows DISCONNECT is not processed.
+/// D01, D02, D03, P08, Q12: RECEIPT, then close 1000; what follows DISCONNECT is not processed.
 #[test]
 fn d01_d02_d03_disconnect() {
     let edge = edge();
@@ -87,7 +87,7 @@ fn d01_d02_d03_disconnect() {
     assert_eq!([room.message(), room.message(), room.message()], ["before", "before", "end"]);
 }
 
-/// V11: everything in one segment, as clients that do not wait send it; F21, W06: and in one WebSocket message.
+/// V11, Q17: everything in one segment, as clients that do not wait send it; F21, W06: and in one WebSocket message.
 #[test]
 fn v11_w06_pipelined_from_connect_on() {
     let edge = edge();

@@ -45,6 +45,8 @@ pub struct UpgradeCredentials {
     query: Option<Box<str>>,
     /// One source named two different tokens.
     conflicting: bool,
+    /// The subprotocol that was agreed on with the request; CONNECT may ask for another version.
+    protocol: Option<&'static str>,
 }
 
 impl UpgradeCredentials {
@@ -65,7 +67,18 @@ impl UpgradeCredentials {
         });
         let pairs = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='));
         let query = only(&mut pairs.filter(|(name, _)| *name == QUERY_PARAMETER).map(|(_, value)| value));
-        UpgradeCredentials { authorization, cookie, query, conflicting }
+        UpgradeCredentials { authorization, cookie, query, conflicting, protocol: None }
+    }
+
+    /// The same, from a request that agreed on this subprotocol.
+    pub fn beside(self, protocol: Option<&'static str>) -> Self {
+        UpgradeCredentials { protocol, ..self }
+    }
+
+    /// Whether the subprotocol names another version than the one that CONNECT agreed on (stomp.md W03).
+    pub fn contradicts(&self, version: &str) -> bool {
+        let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).collect::<Vec<u8>>();
+        self.protocol.is_some_and(|protocol| digits(protocol) != digits(version))
     }
 
     /// The one token of this session.

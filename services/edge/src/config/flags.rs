@@ -57,13 +57,13 @@ pub(super) struct Flags {
     /// Where probes and metrics are served: /livez /readyz /startupz /metrics; port 0 lets the system choose
     #[arg(long, env = "KLATSCH_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:0", help_heading = "Addresses")]
     pub(super) admin: String,
-    /// A path that upgrades to WebSocket; repeatable
+    /// A base path: it upgrades to WebSocket, and SockJS clients find what they need below it; repeatable
     #[arg(long, env = "KLATSCH_WS_PATH", value_name = "PATH", default_value = "/ws", help_heading = "Addresses")]
     pub(super) ws_path: Vec<String>,
     /// Where clients speak STOMP straight on TCP, such as 127.0.0.1:61613, beside --listen [default: nowhere]
     #[arg(long, env = "KLATSCH_STOMP_LISTEN", value_name = "ADDR", help_heading = "Addresses")]
     pub(super) stomp_listen: Option<String>,
-    /// A path that sends every WebSocket message back, for conformance suites; nobody has to show who they are
+    /// One more base path, which sends back what comes over WebSocket and SockJS, for conformance suites; nobody has to show who they are
     #[arg(long, env = "KLATSCH_WS_ECHO", value_name = "PATH", hide = true, help_heading = "Addresses")]
     pub(super) ws_echo: Option<String>,
     /// This edge's name, unique and stable: part of Kafka's group.id [default: the host's name]
@@ -142,6 +142,8 @@ pub(super) struct Flags {
     #[arg(long, env = "KLATSCH_REQUIRE_ORIGIN", help_heading = "Who may do what")]
     pub(super) require_origin: bool,
 
+    #[command(flatten)]
+    pub(super) sockjs: super::sockjs::SockJsFlags,
     #[command(flatten)]
     pub(super) tuning: super::tuning::TuningFlags,
 }

@@ -16,11 +16,11 @@ use super::{
     command_line::{self, Parsed},
     faults::{Collector, Wrong},
     flags::{Action, Flags},
-    kafka,
+    kafka, sockjs,
     tuning::TuningFlags,
     values,
 };
-use crate::destination::Aliases;
+use crate::destination::{Alias, Aliases, BodyRule};
 
 const KIB: u64 = 1024;
 const MIB: u64 = KIB * KIB;
@@ -94,15 +94,17 @@ fn config(flags: &Flags, faults: &mut Collector) -> Config {
     }
     let instance = flags.instance.clone().unwrap_or_else(host_name);
     let instance = faults.take("instance", &instance, values::instance);
+    let log = log_choice(flags, faults);
     let config = Config {
         listen,
         admin,
         stomp_listen,
         ws_paths,
         ws_echo,
+        sockjs: sockjs::settings(&flags.sockjs, &log, faults),
         instance,
         page: flags.page || flags.dev,
-        log: log_choice(flags, faults),
+        log,
         topic: topic(flags, faults),
         auth: authentication::choice(flags, &[("--listen", Some(listen)), ("--stomp-listen", stomp_listen)], faults),
         credentials: authentication::credentials(flags, faults),
@@ -112,12 +114,7 @@ fn config(flags: &Flags, faults: &mut Collector) -> Config {
         profile: faults.take("profile", &tuning.profile, |text| {
             values::one_of(text, &[("spring", Profile::Spring), ("strict", Profile::Strict)])
         }),
-        aliases: Aliases {
-            send: tuning.alias_send.iter().map(|alias| faults.take("alias-send", alias, values::alias)).collect(),
-            subscribe: (tuning.alias_subscribe.iter())
-                .map(|alias| faults.take("alias-subscribe", alias, values::alias))
-                .collect(),
-        },
+        aliases: aliases(tuning, faults),
         log_format: log_format(tuning, faults),
         log_filter: faults.take("log-filter", &tuning.log_filter, |text| match EnvFilter::try_new(text) {
             Ok(_) => Ok(text.to_owned()),
@@ -132,6 +129,24 @@ fn config(flags: &Flags, faults: &mut Collector) -> Config {
         faults.note("tail-bytes", Wrong::new(problem, format!("write at least {}", 4 * config.max_record())));
     }
     config
+}
+
+fn aliases(flags: &TuningFlags, faults: &mut Collector) -> Aliases {
+    let mut named = |flag: &str, all: &[String]| -> Vec<Alias> {
+        all.iter().filter_map(|alias| faults.take_some(flag, Some(alias), values::alias)).collect()
+    };
+    let send = named("alias-send", &flags.alias_send);
+    let subscribe = named("alias-subscribe", &flags.alias_subscribe);
+    let mut by_body: Vec<BodyRule> = Vec::new();
+    for text in &flags.send_by_body {
+        let Some(rule) = faults.take_some("send-by-body", Some(text), values::by_body) else { continue };
+        if by_body.iter().any(|known| known.destination() == rule.destination()) {
+            let problem = format!("{:?} has two pointers", rule.destination());
+            faults.note("send-by-body", Wrong::new(problem, "write each destination once"));
+        }
+        by_body.push(rule);
+    }
+    Aliases { send, subscribe, by_body }
 }
 
 fn host_name() -> String {

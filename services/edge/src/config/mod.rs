@@ -18,11 +18,13 @@ mod java;
 mod kafka;
 mod load;
 mod properties;
+mod sockjs;
 mod tuning;
 mod values;
 mod watched;
 
 pub use faults::{Fault, Faults};
+pub use sockjs::SockJsSettings;
 pub use watched::{KafkaProperties, NewProperties, WatchedProperties};
 
 /// What the command line asks for.
@@ -47,10 +49,12 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Where clients speak STOMP straight on TCP; `None`: nowhere.
     pub stomp_listen: Option<SocketAddr>,
-    /// Paths that upgrade to WebSocket; at least one.
+    /// Base paths: each upgrades to WebSocket, and has SockJS below it; at least one.
     pub ws_paths: Vec<String>,
     /// A path whose WebSockets get back what they send, for conformance suites.
     pub ws_echo: Option<String>,
+    /// What SockJS offers beside WebSocket.
+    pub sockjs: SockJsSettings,
     /// This edge's name: part of `group.id`.
     pub instance: String,
     /// Serve the chat page.
@@ -71,7 +75,7 @@ pub struct Config {
     pub times: Times,
     /// What is done where Spring and the specification differ.
     pub profile: Profile,
-    /// Destination prefixes beside `/topic/`.
+    /// Names of rooms beside `/topic/{room}`.
     pub aliases: Aliases,
     /// How log lines look.
     pub log_format: LogFormat,

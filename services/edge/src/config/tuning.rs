@@ -90,24 +90,29 @@ pub(super) struct TuningFlags {
         help_heading = "STOMP"
     )]
     pub(super) profile: String,
-    /// A SEND destination prefix beside /topic/; repeatable
+    /// Another name of rooms in SEND: a prefix, or a pattern such as /app/chat.{room}.send; the one that says most wins;
+    /// repeatable
     #[arg(
         long,
         env = "KLATSCH_ALIAS_SEND",
-        value_name = "PREFIX",
+        value_name = "ALIAS",
         default_values = ["/app/", "/pub/", "/publish/"],
         help_heading = "STOMP"
     )]
     pub(super) alias_send: Vec<String>,
-    /// A SUBSCRIBE destination prefix beside /topic/; repeatable
+    /// Another name of rooms in SUBSCRIBE: a prefix, or a pattern such as /rooms/{room}/messages; repeatable
     #[arg(
         long,
         env = "KLATSCH_ALIAS_SUBSCRIBE",
-        value_name = "PREFIX",
+        value_name = "ALIAS",
         default_value = "/sub/",
         help_heading = "STOMP"
     )]
     pub(super) alias_subscribe: Vec<String>,
+    /// A SEND destination whose JSON body names the room, with a JSON pointer to it: /pub/chat/message=/roomId;
+    /// repeatable
+    #[arg(long, env = "KLATSCH_SEND_BY_BODY", value_name = "DEST=POINTER", help_heading = "STOMP")]
+    pub(super) send_by_body: Vec<String>,
 
     /// How log lines look on stderr [default: text on a terminal, json elsewhere]
     #[arg(long, env = "KLATSCH_LOG", value_name = "json|text", help_heading = "Logging")]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::faults::Wrong;
+use crate::destination::{Alias, BodyRule};
 
 const KIB: u64 = 1024;
 
@@ -131,18 +132,20 @@ pub(super) fn ws_path(text: &str) -> Result<String, Wrong> {
     ))
 }
 
-/// A destination prefix.
-pub(super) fn alias(text: &str) -> Result<String, Wrong> {
-    let shape_ok = text.len() > 2 && text.starts_with('/') && text.ends_with('/');
-    let private = text.starts_with("/user/") || text.starts_with("/queue/x-user");
-    let plain = !text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '*');
-    if shape_ok && plain && !private {
-        return Ok(text.to_owned());
-    }
-    Err(Wrong::new(
-        format!("{text:?} cannot be a destination prefix"),
-        "write a prefix with slashes at both ends, such as /app/",
-    ))
+/// Another name of rooms.
+pub(super) fn alias(text: &str) -> Result<Alias, Wrong> {
+    Alias::parse(text).ok_or_else(|| {
+        let instead = "write a prefix with slashes at both ends, such as /app/, or a pattern such as /app/{room}/send";
+        Wrong::new(format!("{text:?} cannot be another name of rooms"), instead)
+    })
+}
+
+/// A destination whose room is in the body.
+pub(super) fn by_body(text: &str) -> Result<BodyRule, Wrong> {
+    BodyRule::parse(text).ok_or_else(|| {
+        let instead = "write DEST=POINTER, not below /topic/ or /user/, such as /pub/chat/message=/roomId";
+        Wrong::new(format!("{text:?} is not a destination with a JSON pointer"), instead)
+    })
 }
 
 /// A header's or cookie's name (RFC 9110's token).

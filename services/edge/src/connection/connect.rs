@@ -12,6 +12,11 @@ use crate::{
 };
 
 impl Connection {
+    /// What the transport says first, if it does: nobody is asked before (`stomp.md` J11).
+    pub fn greet(&mut self, cx: &mut Context<'_>) {
+        self.outbound.extend(self.transport.greeting().into_iter(), &mut cx.spares.queues);
+    }
+
     pub(super) fn connect(&mut self, connect: Connect, cx: &mut Context<'_>) {
         let credentials = match std::mem::replace(&mut self.phase, Phase::Open) {
             Phase::New(credentials) => credentials,
@@ -20,6 +25,9 @@ impl Connection {
                 return;
             }
         };
+        if credentials.contradicts(connect.version.as_str()) {
+            cx.metrics.stomp.subprotocol_mismatches.inc();
+        }
         let session = cx.shell.session_id();
         let job = AuthJob {
             connection: cx.slot,

@@ -91,12 +91,13 @@ impl Connection {
     pub(super) fn refuse(
         &mut self,
         ending: Ending,
+        detail: Option<&str>,
         destination: Option<&str>,
         receipt: Option<Text>,
         cx: &mut Context<'_>,
     ) {
-        if !self.soft_error(ending, destination, receipt.as_ref(), cx) {
-            self.end(ending, None, receipt, cx);
+        if !self.soft_error(ending, detail, destination, receipt.as_ref(), cx) {
+            self.end(ending, detail, receipt, cx);
         }
     }
 

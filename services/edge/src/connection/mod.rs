@@ -211,6 +211,7 @@ impl Connection {
             Err(Fault::TooLarge) => self.end(Ending::TooLarge, Some("a WebSocket message above the limit"), None, cx),
             Err(Fault::NotUtf8) => self.end(Ending::WebSocketNotUtf8, None, None, cx),
             Err(Fault::Protocol) => self.end(Ending::WebSocketProtocol, None, None, cx),
+            Err(Fault::NotSockJs) => self.end(Ending::NotSockJs, None, None, cx),
         }
     }
 

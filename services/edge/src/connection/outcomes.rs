@@ -131,6 +131,10 @@ impl Connection {
     /// What has taken too long: a SEND without an answer (it may still appear, once), one that the follower said
     /// nothing of (it is written, or answered with its own place).
     pub(super) fn give_up_on_sends(&mut self, cx: &mut Context<'_>) {
+        // With every beat of an idle connection.
+        if self.sends.in_flight() == 0 {
+            return;
+        }
         self.publish_ready(cx);
         while let Some((at, own)) = self.sends.next_overdue(cx.now) {
             self.stored(at, Some(own));
@@ -156,13 +160,13 @@ impl Connection {
         for (receipt, place) in commit.iter().flat_map(|commit| &commit.stored) {
             self.acknowledge(receipt, place);
         }
-        self.refuse(ending, Some(&send.destination), send.receipt, cx);
+        self.refuse(ending, None, Some(&send.destination), send.receipt, cx);
         let Some(commit) = commit else { return };
         while let Some(member) = self.sends.drop_held(Some(commit.number)) {
             self.take_back(member.receipt, &member.destination, cx);
         }
         if commit.receipt.is_some() {
-            self.refuse(ending, Some(&send.destination), commit.receipt, cx);
+            self.refuse(ending, None, Some(&send.destination), commit.receipt, cx);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! SEND and COMMIT: from the frame to the log.
 
+use std::borrow::Cow;
+
 use chat_proto::{MessageId, Outgoing, encode_in, partition_of};
 use stomp_proto::{Send, Text};
 
@@ -18,14 +20,19 @@ use crate::{
 /// A body above this must not stay in memory for the sake of a header of its frame.
 const SHARED_BYTES: usize = 1024;
 
+const ONE_ROOM: &str = "a transaction holds SENDs to one room";
+
+/// Why a SEND is not taken: how that ends, and a sentence about it.
+type Refused = (Ending, Option<Cow<'static, str>>);
+
 impl Connection {
     /// SEND.
     pub(super) fn send(&mut self, send: &Send, cx: &mut Context<'_>) {
-        match self.may_send(&send.destination, cx) {
-            Ok(room) => self.publish(send, room, None, cx),
-            Err(ending) => {
+        match self.may_send(send, cx) {
+            Ok(room) => self.publish(send, &room, None, cx),
+            Err((ending, detail)) => {
                 cx.metrics.send_failed(ending);
-                self.refuse(ending, Some(&send.destination), send.receipt.clone(), cx);
+                self.refuse(ending, detail.as_deref(), Some(&send.destination), send.receipt.clone(), cx);
             }
         }
     }
@@ -33,23 +40,27 @@ impl Connection {
     /// A SEND of a transaction names another destination than the first one there (`stomp.md` T08): two rooms are
     /// refused, two names of one room are not.
     pub(super) fn held(&mut self, destination: &str, first: &str, receipt: Option<Text>, cx: &mut Context<'_>) {
-        let room = |destination| cx.settings.destinations.send(destination).ok();
-        // What is no room at all is refused for that at COMMIT.
+        let room = |destination| cx.settings.destinations.send(destination, b"").ok();
+        // What is no room at all, or has its room in the body, is judged at COMMIT.
         if let (Some(this), Some(first)) = (room(destination), room(first))
             && this != first
         {
-            self.end(Ending::Malformed, Some("a transaction holds SENDs to one room"), receipt, cx);
+            self.end(Ending::Malformed, Some(ONE_ROOM), receipt, cx);
         }
     }
 
     /// COMMIT: its SENDs are queued to one partition in order; its RECEIPT comes when all are stored (`stomp.md` T04,
     /// T07). All of them are judged before the first is written.
     pub(super) fn commit(&mut self, sends: &[Send], receipt: Option<Text>, cx: &mut Context<'_>) {
-        let mut rooms = Vec::with_capacity(sends.len());
+        let mut rooms: Vec<Cow<'_, str>> = Vec::with_capacity(sends.len());
         for (at, send) in sends.iter().enumerate() {
-            match self.may_send(&send.destination, cx) {
+            let room = self.may_send(send, cx).and_then(|room| match rooms.first() {
+                Some(first) if *first != room => Err((Ending::Malformed, Some(ONE_ROOM.into()))),
+                _ => Ok(room),
+            });
+            match room {
                 Ok(room) => rooms.push(room),
-                Err(ending) => return self.refuse_commit(ending, sends, at, receipt, cx),
+                Err(refused) => return self.refuse_commit(&refused, sends, at, receipt, cx),
             }
         }
         if sends.is_empty() {
@@ -63,7 +74,7 @@ impl Connection {
         for (send, room) in sends.iter().zip(rooms) {
             // A refused one has ended the transaction; the rest of it is not written.
             if matches!(self.phase, Phase::Open) && self.sends.has_commit(number) {
-                self.publish(send, room, Some(number), cx);
+                self.publish(send, &room, Some(number), cx);
             } else {
                 self.take_back(send.receipt.clone(), &send.destination, cx);
             }
@@ -74,31 +85,33 @@ impl Connection {
     /// it, and COMMIT.
     fn refuse_commit(
         &mut self,
-        ending: Ending,
+        (ending, detail): &Refused,
         sends: &[Send],
         at: usize,
         receipt: Option<Text>,
         cx: &mut Context<'_>,
     ) {
         let (send, own) = (&sends[at], receipt.clone().filter(|_| sends[at].receipt.is_some()));
+        let (ending, detail) = (*ending, detail.as_deref());
         cx.metrics.send_failed(ending);
-        self.refuse(ending, Some(&send.destination), send.receipt.clone().or(receipt), cx);
+        self.refuse(ending, detail, Some(&send.destination), send.receipt.clone().or(receipt), cx);
         for (_, other) in sends.iter().enumerate().filter(|(other, _)| *other != at) {
             self.take_back(other.receipt.clone(), &other.destination, cx);
         }
         if own.is_some() {
-            self.refuse(ending, Some(&send.destination), own, cx);
+            self.refuse(ending, detail, Some(&send.destination), own, cx);
         }
     }
 
     /// The room, if it is one, if the client may write to it and if there is a log to write to.
-    fn may_send<'a>(&self, destination: &'a str, cx: &mut Context<'_>) -> Result<&'a str, Ending> {
-        let room = cx.settings.destinations.send(destination).map_err(|_| Ending::UnknownDestination)?;
-        if !self.may(|rights| rights.may_send(room)) {
-            return Err(Ending::Forbidden);
+    fn may_send<'a>(&self, send: &'a Send, cx: &mut Context<'_>) -> Result<Cow<'a, str>, Refused> {
+        let room = cx.settings.destinations.send(&send.destination, &send.body);
+        let room = room.map_err(|error| (error.ending(), Some(error.text())))?;
+        if !self.may(|rights| rights.may_send(&room)) {
+            return Err((Ending::Forbidden, None));
         }
         if cx.shell.is_log_away() {
-            return Err(Ending::LogAway);
+            return Err((Ending::LogAway, None));
         }
         Ok(room)
     }
@@ -216,7 +229,7 @@ impl Connection {
     pub(super) fn take_back(&mut self, receipt: Option<Text>, destination: &str, cx: &mut Context<'_>) {
         let ending = Ending::SendRefused(Reason::Purged);
         cx.metrics.send_failed(ending);
-        self.refuse(ending, Some(destination), receipt, cx);
+        self.refuse(ending, None, Some(destination), receipt, cx);
     }
 
     /// The numbers of the SENDs that the log has yet to answer for.

@@ -56,8 +56,8 @@ impl Connection {
         };
         let Slot::Joining(joining) = joining else { return };
         let Joining { destination, id, receipt, begin } = *joining;
-        let prefix = cx.settings.destinations.prefix(&destination);
-        let shape = Shape { framing, version, prefix, subscription: id.as_deref() };
+        let (prefix, suffix) = cx.settings.destinations.around(&destination);
+        let shape = Shape { framing, version, prefix, suffix, subscription: id.as_deref() };
         let membership = cx.hub.join(room, slot, handle.index, shape);
         let fits = |past: &Excerpt| held + past.bytes() <= cx.settings.replay_bytes;
         let replay = match resumed {
@@ -99,7 +99,7 @@ impl Connection {
             None if !recovered => {
                 self.leave(handle.index, cx);
                 self.session.cancel(handle);
-                self.refuse(Ending::NotRecovered, Some(&destination), None, cx);
+                self.refuse(Ending::NotRecovered, None, Some(&destination), None, cx);
             }
             None => {}
         }

@@ -16,6 +16,7 @@ impl Connection {
     pub(super) fn soft_error(
         &mut self,
         ending: Ending,
+        detail: Option<&str>,
         destination: Option<&str>,
         receipt: Option<&Text>,
         cx: &mut Context<'_>,
@@ -33,8 +34,8 @@ impl Connection {
         let mut headers = vec![("x-error-code", code.as_str()), ("x-error", facts.label)];
         headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
         let id = format!("error-{number}");
-        let shape = Shape { framing: self.transport.framing(), version, prefix: ERRORS, subscription };
-        let frame = error_message(shape, &id, &headers, text);
+        let shape = Shape { framing: self.transport.framing(), version, prefix: ERRORS, suffix: "", subscription };
+        let frame = error_message(shape, &id, &headers, detail.unwrap_or(text));
         self.outbound.push(frame, &mut cx.spares.queues);
         cx.metrics.stomp.soft_errors.of(ending).inc();
         true

@@ -95,7 +95,10 @@ impl Connection {
         let Subscribe { handle, id, destination, receipt, .. } = subscribe;
         let target = match cx.settings.destinations.subscribe(&destination) {
             Ok(target) => target,
-            Err(_) => return self.refuse_subscribe(Ending::UnknownDestination, handle, &destination, receipt, cx),
+            Err(error) => {
+                let text = error.text();
+                return self.refuse_subscribe((error.ending(), Some(&text)), handle, &destination, receipt, cx);
+            }
         };
         let slot = match target {
             Target::Errors => {
@@ -106,7 +109,7 @@ impl Connection {
             }
             Target::Room(room) => {
                 if !self.may(|rights| rights.may_subscribe(room)) {
-                    return self.refuse_subscribe(Ending::Forbidden, handle, &destination, receipt, cx);
+                    return self.refuse_subscribe((Ending::Forbidden, None), handle, &destination, receipt, cx);
                 }
                 let who = self.subscriber(handle, cx);
                 let from = begin.unwrap_or(Begin::Now);
@@ -120,7 +123,7 @@ impl Connection {
 
     fn refuse_subscribe(
         &mut self,
-        ending: Ending,
+        (ending, detail): (Ending, Option<&str>),
         handle: SubscriptionHandle,
         destination: &str,
         receipt: Option<Text>,
@@ -129,7 +132,7 @@ impl Connection {
         self.session.cancel(handle);
         let denied = if ending == Ending::Forbidden { Subscribed::Denied } else { Subscribed::BadDestination };
         cx.metrics.stomp.subscribed.of(denied).inc();
-        self.refuse(ending, Some(destination), receipt, cx);
+        self.refuse(ending, detail, Some(destination), receipt, cx);
     }
 
     /// UNSUBSCRIBE; no message for this id leaves after its RECEIPT (`stomp.md` U10).

@@ -7,6 +7,9 @@ const RESERVE: Duration = Duration::from_secs(5);
 /// However few connections there are, this many a second are closed.
 const SLOWEST: f64 = 20.0;
 const LOOK: Duration = Duration::from_millis(20);
+/// What connections that only speak HTTP get for the answer under way, once they are alone. Browsers keep idle ones open
+/// to the host of the page they show, and those end only when we do.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 impl Edge {
     /// Closes every connection within the grace.
@@ -19,7 +22,13 @@ impl Edge {
         self.metrics.state.draining.set(1);
         self.tell_workers(Control::Drain { rate: rate / self.mail.len() as f64 });
         let mut cut = false;
+        let mut alone: Option<Instant> = None;
         while self.server.connections() > 0 && begun.elapsed() < self.config.times.grace {
+            if self.server.connections() > self.server.half_open() {
+                alone = None;
+            } else if alone.get_or_insert_with(Instant::now).elapsed() > LAST_ANSWERS {
+                break;
+            }
             if let Ok(end) = self.ends.recv_timeout(LOOK) {
                 return self.thread_died(&end);
             }

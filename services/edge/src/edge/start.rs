@@ -5,6 +5,7 @@ use crate::{
     log::{Budget, Rewind, Start},
     looker::{self, Allowance, Desk, LOOKERS, Looking},
     repeats,
+    sockjs::XhrSettings,
     upgrade::{Socket, Sockets},
 };
 
@@ -175,11 +176,19 @@ fn server_settings(config: &Config) -> ServerSettings {
         stomp: config.stomp_listen,
         echo_path: config.ws_echo.clone(),
         websocket_paths: config.ws_paths.clone(),
+        xhr: config.sockjs.xhr.then(|| xhr_settings(config)),
+        public_url: config.sockjs.public_url.clone(),
         page: config.page,
+        strict: config.profile == crate::config::Profile::Strict,
         max_connections: config.limits.max_connections,
         max_per_address: config.limits.max_connections_per_address.unwrap_or(0),
         ..ServerSettings::default()
     }
+}
+
+fn xhr_settings(config: &Config) -> XhrSettings {
+    let connect_frame = stomp_proto::Limits::default().connect_frame_bytes;
+    XhrSettings { response_bytes: config.sockjs.response_bytes, frame_bytes: (connect_frame, config.max_frame()) }
 }
 
 fn server_parts(

@@ -96,6 +96,8 @@ pub struct Stomp {
     pub sent_bytes: Counter,
     /// Frames that ended a connection because they broke the protocol or a limit.
     pub protocol_errors: Split<Ending, Counter>,
+    /// CONNECTs that agreed on another version than their WebSocket's subprotocol says (`stomp.md` W03).
+    pub subprotocol_mismatches: Counter,
     /// Refusals that left the session open (`x-errors:soft`).
     pub soft_errors: Split<Ending, Counter>,
 }
@@ -247,6 +249,8 @@ impl Stomp {
             received_bytes: r.bytes("received", "Read from client sockets"),
             sent_bytes: r.bytes("sent", "Written to client sockets"),
             protocol_errors: r.split("protocol_errors", "Connections ended by a frame that broke a rule", fatal),
+            subprotocol_mismatches: r
+                .add("subprotocol_mismatches", "CONNECTs of another version than the subprotocol's"),
             soft_errors: r.split("soft_errors", "Refusals that left the session open", soft),
         }
     }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,10 +19,13 @@ use warp::Filter;
 use warp::reply::Response;
 
 use super::slots::{ConnectionGuard, HalfOpenGuard};
+use super::stay::Stay;
 use super::{ServerEvents, jitter};
 
 /// The whole head of a request must fit; hyper answers 431 to more, and to more than 100 header fields.
 const MAX_HEAD: usize = 16 * 1024;
+/// What a client that is waited for gets to take something, in units of [`LAST_WORDS`].
+const STUCK: u32 = 10;
 /// What a connection gets to finish its last response after its lifetime, and a refused one to read its refusal.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -39,6 +42,8 @@ pub(super) struct Limits {
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) guard: ConnectionGuard,
+    /// How long the connection may stay.
+    pub(crate) stay: Arc<Stay>,
 }
 
 /// Serves requests until the client leaves, a bound is reached, or the socket is upgraded.
@@ -54,7 +59,8 @@ pub(super) async fn serve<F>(
     F: Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
     F::Future: Send,
 {
-    let peer = Peer { address, guard };
+    let stay = Arc::new(Stay::new(half_open));
+    let peer = Peer { address, guard, stay: Arc::clone(&stay) };
     let asked = Arc::new(AtomicBool::new(false));
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = {
@@ -76,10 +82,9 @@ pub(super) async fn serve<F>(
         Ok(ended) => Some(ended),
         Err(_) => {
             connection.as_mut().graceful_shutdown();
-            timeout(LAST_WORDS, connection.as_mut()).await.ok()
+            last_words(connection.as_mut(), &stay).await
         }
     };
-    drop(half_open);
     if asked.load(Ordering::Relaxed) {
         // The request was counted when it was answered.
         return;
@@ -98,6 +103,19 @@ pub(super) fn refusal() -> String {
     format!(
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {retry_after}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )
+}
+
+/// Waits for the end of the last response: as long as it is waited for on purpose and its client takes what it is told,
+/// and not much longer.
+async fn last_words<T>(mut connection: Pin<&mut impl Future<Output = T>>, stay: &Stay) -> Option<T> {
+    let mut stuck = 0;
+    while stay.is_wanted() && stuck < STUCK {
+        if let Ok(ended) = timeout(LAST_WORDS, connection.as_mut()).await {
+            return Some(ended);
+        }
+        stuck = if stay.waits() { 0 } else { stuck + 1 };
+    }
+    timeout(LAST_WORDS, connection).await.ok()
 }
 
 /// Gives a client a short answer, and closes. Closing with unread bytes would reset the connection and lose the answer, so

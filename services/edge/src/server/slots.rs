@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Which bound refused a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bound {
+pub(crate) enum Bound {
     Connections,
     HalfOpen,
     Address,
@@ -33,7 +33,7 @@ struct Counts {
 }
 
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     max_open: usize,
     max_half_open: usize,
     max_per_address: usize,
@@ -56,8 +56,8 @@ impl Slots {
         Ok((guard, HalfOpenGuard(Arc::clone(self))))
     }
 
-    /// The same for a connection that never speaks HTTP.
-    pub(super) fn take_upgraded(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionGuard, Bound> {
+    /// The same for a connection, or a session, that never speaks HTTP itself.
+    pub(crate) fn take_upgraded(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionGuard, Bound> {
         self.take_from(&mut self.counts(), peer)
     }
 
@@ -76,6 +76,11 @@ impl Slots {
         counts.open += 1;
         let slot = Slot { slots: Arc::clone(self), address };
         Ok(ConnectionGuard(Some(Arc::new(slot))))
+    }
+
+    /// How many connections there may be.
+    pub(crate) fn most(&self) -> usize {
+        self.max_open
     }
 
     pub(super) fn open(&self) -> usize {
@@ -136,6 +141,18 @@ impl Drop for Slot {
 /// Holds a place among the connections that are not upgraded yet.
 #[derive(Debug)]
 pub(super) struct HalfOpenGuard(Arc<Slots>);
+
+impl HalfOpenGuard {
+    /// It does not count while its request is waited for on purpose.
+    pub(super) fn pause(&self) {
+        self.0.counts().half_open -= 1;
+    }
+
+    /// It counts again, whether there is room for it or not.
+    pub(super) fn resume(&self) {
+        self.0.counts().half_open += 1;
+    }
+}
 
 impl Drop for HalfOpenGuard {
     fn drop(&mut self) {

@@ -4,7 +4,10 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Echo, Engine, Fault, Framing, Input, Tcp, Transport, WebSocket};
+use super::{
+    Echo, Engine, Fault, Framing, Input, Tcp, Transport, WebSocket,
+    sockjs::{SockJs, Xhr},
+};
 use crate::spare::Spare;
 
 /// What is spoken on a socket.
@@ -14,6 +17,12 @@ pub enum Kind {
     WebSocket,
     /// STOMP on the bare stream.
     Tcp,
+    /// STOMP in SockJS's frames, over WebSocket.
+    SockJs,
+    /// The same over XHR; the stream is one to the HTTP side.
+    SockJsXhr,
+    /// No STOMP: a SockJS client over WebSocket that gets back what it sends.
+    SockJsEcho,
     /// No STOMP: a WebSocket that gets back what it sends.
     Echo,
 }
@@ -22,8 +31,8 @@ impl Kind {
     /// What a session of this kind is bound by.
     pub fn session(self, stomp: &Arc<stomp_proto::Config>) -> Arc<stomp_proto::Config> {
         match self {
-            Self::WebSocket | Self::Tcp => Arc::clone(stomp),
-            Self::Echo => Echo::session(stomp),
+            Self::WebSocket | Self::Tcp | Self::SockJs | Self::SockJsXhr => Arc::clone(stomp),
+            Self::Echo | Self::SockJsEcho => Echo::session(stomp),
         }
     }
 }
@@ -34,6 +43,10 @@ pub enum AnyTransport {
     WebSocket(WebSocket),
     /// STOMP on the bare stream.
     Tcp(Tcp),
+    /// STOMP in SockJS's frames, over WebSocket.
+    SockJs(Box<SockJs>),
+    /// The same over XHR.
+    SockJsXhr(Xhr),
     /// A WebSocket that gets back what it sends.
     Echo(Box<Echo>),
 }
@@ -44,6 +57,9 @@ impl AnyTransport {
         match kind {
             Kind::WebSocket => Self::WebSocket(WebSocket::new(limit)),
             Kind::Tcp => Self::Tcp(Tcp::default()),
+            Kind::SockJs => Self::SockJs(Box::new(SockJs::new(limit))),
+            Kind::SockJsXhr => Self::SockJsXhr(Xhr::default()),
+            Kind::SockJsEcho => Self::SockJs(Box::new(SockJs::echo(limit))),
             Kind::Echo => Self::Echo(Box::new(Echo::new(limit))),
         }
     }
@@ -54,6 +70,8 @@ macro_rules! whichever {
         match $any {
             AnyTransport::WebSocket($it) => $what,
             AnyTransport::Tcp($it) => $what,
+            AnyTransport::SockJs($it) => $what,
+            AnyTransport::SockJsXhr($it) => $what,
             AnyTransport::Echo($it) => $what,
         }
     };
@@ -72,6 +90,10 @@ impl Transport for AnyTransport {
 
     fn is_beat(&self, octets: &[u8]) -> bool {
         whichever!(self, it => it.is_beat(octets))
+    }
+
+    fn greeting(&self) -> Option<Bytes> {
+        whichever!(self, it => it.greeting())
     }
 
     fn is_within_message(&self) -> bool {

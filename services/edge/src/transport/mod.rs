@@ -10,7 +10,7 @@
 //! | [`Framing`] | a variant, if its MESSAGE frames are octets of their own |
 //! | `server.rs`, `upgrade.rs` | where its sockets come from |
 
-use std::ops::ControlFlow;
+use std::{borrow::Cow, ops::ControlFlow};
 
 use bytes::Bytes;
 
@@ -19,6 +19,7 @@ use crate::spare::Spare;
 mod any;
 mod boundary;
 mod echo;
+pub mod sockjs;
 mod tcp;
 mod websocket;
 
@@ -47,6 +48,8 @@ pub enum Fault {
     NotUtf8,
     /// A message above the limit (WebSocket: 1009).
     TooLarge,
+    /// A message that is not strings in JSON.
+    NotSockJs,
 }
 
 /// How a STOMP frame stands on the socket. Clients that differ in it cannot share octets.
@@ -56,6 +59,10 @@ pub enum Framing {
     WebSocket,
     /// As it is, and an LF behind it (`stomp.md` F26).
     Tcp,
+    /// SockJS's frame in a text message of WebSocket.
+    SockJs,
+    /// SockJS's frame and an LF.
+    SockJsXhr,
 }
 
 impl Framing {
@@ -64,6 +71,16 @@ impl Framing {
         match self {
             Self::WebSocket => websocket::frame::message(capacity, write),
             Self::Tcp => tcp::message(capacity, write),
+            Self::SockJs => sockjs::message(capacity, write),
+            Self::SockJsXhr => sockjs::line_message(capacity, write),
+        }
+    }
+
+    /// A body as it can be said in this framing.
+    pub fn body(self, body: &[u8]) -> Cow<'_, [u8]> {
+        match self {
+            Self::WebSocket | Self::Tcp => Cow::Borrowed(body),
+            Self::SockJs | Self::SockJsXhr => sockjs::text_body(body),
         }
     }
 }
@@ -83,6 +100,11 @@ pub trait Transport {
 
     /// Whether these octets, read from the socket, are one LF of the STOMP stream and nothing else.
     fn is_beat(&self, octets: &[u8]) -> bool;
+
+    /// What the server says first, before it knows anything of the client.
+    fn greeting(&self) -> Option<Bytes> {
+        None
+    }
 
     /// Whether the client is in the middle of something that will be octets of STOMP only when it is complete.
     fn is_within_message(&self) -> bool;

@@ -99,6 +99,17 @@ impl WebSocket {
         new
     }
 
+    /// Whether neither side has closed, and everything could be read.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Whether no message is incomplete, and none is the last.
+    pub(super) fn is_between_messages(&self) -> bool {
+        // An engine is there in the middle of a message.
+        self.engine.is_none() && self.state == State::Open
+    }
+
     /// Reads messages until the octets are used up, the client closes, or `take` says `Break`. `take` gets them in order,
     /// pings that are answered already among them, and may write frames of its own behind those answers.
     pub(super) fn read(
@@ -182,8 +193,8 @@ impl Transport for WebSocket {
 
     fn is_beat(&self, octets: &[u8]) -> bool {
         let is_lf = matches!(*octets, [0x81 | 0x82, 0x81, mask, _, _, _, octet] if octet ^ mask == b'\n');
-        // An engine is there in the middle of a message, which such octets may be a part of.
-        is_lf && self.engine.is_none() && self.state == State::Open
+        // In the middle of a message such octets may be a part of it.
+        is_lf && self.is_between_messages()
     }
 
     fn is_within_message(&self) -> bool {

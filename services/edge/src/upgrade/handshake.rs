@@ -20,7 +20,7 @@ pub(super) struct Handshake {
 }
 
 /// Judges the header fields of a GET.
-pub(super) fn check(headers: &HeaderMap) -> Result<Handshake, Refusal> {
+pub(super) fn check(headers: &HeaderMap, strict: bool) -> Result<Handshake, Refusal> {
     if !names(headers, UPGRADE, "websocket") || !names(headers, CONNECTION, "upgrade") {
         return Err(Refusal::NotAnUpgrade);
     }
@@ -38,7 +38,12 @@ pub(super) fn check(headers: &HeaderMap) -> Result<Handshake, Refusal> {
     let key = only(headers, SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
     let accept = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
     let accept = accept.ok_or(Refusal::Malformed("Sec-WebSocket-Key must be 16 bytes in base64\n"))?;
-    Ok(Handshake { accept, protocol: protocol(headers) })
+    let protocol = protocol(headers);
+    // A client that is told of none goes on, or fails by itself; in the strict profile it hears why.
+    if strict && protocol.is_none() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+        return Err(Refusal::Malformed("of the subprotocols only v12.stomp, v11.stomp and v10.stomp are known\n"));
+    }
+    Ok(Handshake { accept, protocol })
 }
 
 /// The best subprotocol that was offered, never one that was not (stomp.md W01, W02).
@@ -47,7 +52,7 @@ fn protocol(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// `None` if a program without an origin asks. A browser sends exactly one, so two or an unreadable one are foreign.
-pub(super) fn origin(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+pub(crate) fn origin(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     match only(headers, ORIGIN) {
         None if headers.contains_key(ORIGIN) => Err(Refusal::Origin),
         origin => Ok(origin),
@@ -55,7 +60,7 @@ pub(super) fn origin(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 /// The one `Host`.
-pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn host(headers: &HeaderMap) -> Option<&str> {
     only(headers, HOST).filter(|host| !host.is_empty())
 }
 

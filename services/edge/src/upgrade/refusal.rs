@@ -7,7 +7,7 @@ use warp::reply::Response;
 use crate::server::{jitter, text};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     Method,
     /// A plain request, HTTP/1.0, or an upgrade to something else.
     NotAnUpgrade,
@@ -22,7 +22,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// What is counted.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Method => "method",
             Self::NotAnUpgrade | Self::Malformed(_) => "malformed",
@@ -35,7 +35,7 @@ impl Refusal {
     }
 
     /// What is answered. Times to retry differ at random, so that those refused together do not come back together.
-    pub(super) fn response(self) -> Response {
+    pub(crate) fn response(self) -> Response {
         match self {
             Self::Method => with(text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n"), ALLOW, "GET"),
             Self::NotAnUpgrade => upgrade_required("this path speaks WebSocket only\n"),

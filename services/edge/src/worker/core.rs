@@ -12,6 +12,7 @@ use slab::Slab;
 use super::{
     drain::Drain,
     socket::ClientSocket,
+    spares::Spares,
     turn::{Count, offer},
 };
 use crate::{
@@ -21,7 +22,6 @@ use crate::{
     hub::Hub,
     log::Ticket,
     metrics::Metrics,
-    spare::Spares,
     timer::{Tick, Wheel},
     transport::Kind,
     upgrade::ConnectionGuard,
@@ -158,6 +158,7 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         let stomp = &self.settings.stomp;
         let connection = Connection::new(self.generation, kind, credentials, guard, stomp, self.now);
         let slot = self.slots.insert(Slot { socket, connection, hung_up: false });
+        self.with(slot, Connection::greet);
         if !read_ahead.is_empty() {
             self.with(slot, |it, cx| it.handle_octets(read_ahead, cx));
         }

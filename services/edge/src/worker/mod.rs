@@ -8,6 +8,7 @@
 //! | `turn.rs` | one connection is handed something; at the end of the turn it gets its one write |
 //! | `socket.rs` | what is needed of a socket |
 //! | `mailboxes.rs`, `outlets.rs` | the ways in from the other threads, and out to them |
+//! | `spares.rs` | what only busy connections own |
 //! | `drain.rs` | everybody is sent to another edge |
 //!
 //! [`Core`] knows of no thread, clock or poll: `tests/simulation` drives many of them with sockets, mail and time of
@@ -20,6 +21,7 @@ mod mail;
 mod mailboxes;
 mod outlets;
 mod socket;
+mod spares;
 mod turn;
 
 pub use core::Core;
@@ -27,6 +29,7 @@ pub use event_loop::{BELL, Worker};
 pub use mailboxes::{Authenticated, Control, Mailboxes, ReportsToWorkers};
 pub use outlets::{Identities, LogGate, Outlets};
 pub use socket::ClientSocket;
+pub use spares::Spares;
 
 #[cfg(test)]
 mod tests;

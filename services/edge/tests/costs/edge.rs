@@ -170,6 +170,23 @@ impl Edge {
         self.write(client, || frame.to_vec());
     }
 
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    /// Half a minute of heart-beats both ways; how many that were.
+    pub(crate) fn beat(&mut self) -> usize {
+        let (clients, before) = (self.inputs.len(), self.writes());
+        for tenth in 0..300 {
+            self.pass(Duration::from_millis(100));
+            for client in (tenth % 100..clients).step_by(100) {
+                self.write(client, || masked(b"\n"));
+            }
+            self.turn();
+        }
+        3 * clients + self.writes() - before
+    }
+
     /// How often clients have been written to.
     pub(crate) fn writes(&self) -> usize {
         self.writes.get()

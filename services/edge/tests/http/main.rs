@@ -6,6 +6,7 @@ mod exhaustion;
 mod gates;
 mod handshake;
 mod page;
+mod polling;
 mod probes;
 mod shutdown;
 mod support;

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod guard;
 pub mod kafka;
 pub mod node;
+pub mod script;
 pub mod stomp;
 pub mod tcp;
 pub mod topic;
@@ -71,6 +72,30 @@ pub fn require_kafka() -> bool {
 pub fn require_node() -> bool {
     let packages = root().join("services/edge/tests/js/node_modules/ws");
     require_tool("node") && (packages.exists() || skip("the npm packages of tests/js are missing; make tools"))
+}
+
+/// Is there a Chromium that the scripts of `tests/js` can drive?
+#[must_use]
+pub fn require_browser() -> bool {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let there = |dir: PathBuf| names.iter().any(|name| dir.join(name).is_file());
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(there)) || require_tool("chromium")
+}
+
+/// Starts the Python or Java that has the STOMP clients of `tests/python` or `tests/java`; fetches those if they are not
+/// in the cache. None if that cannot be.
+#[must_use]
+pub fn require_clients(language: &str) -> Option<Command> {
+    let out = Command::new(root().join("deploy/local/clients")).arg(language).output().unwrap();
+    if !out.status.success() {
+        let _: bool = skip(String::from_utf8_lossy(&out.stderr).trim());
+        return None;
+    }
+    let words = String::from_utf8(out.stdout).unwrap();
+    let mut words = words.lines();
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
+    Some(command)
 }
 
 fn skip(why: &str) -> bool {

@@ -1,69 +1,13 @@
-//! A script of `tests/js` under Node.js: JSON objects, one a line, in both directions.
+//! A script of `tests/js` under Node.js.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use serde_json::Value;
-
-use super::guard;
-
-pub struct Node {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: Receiver<String>,
-    /// Every object that the script has written and that was read here, in order.
-    pub seen: Vec<Value>,
-}
+pub use super::script::Script as Node;
 
 impl Node {
-    /// Starts `node SCRIPT ARGS…`; standard error goes to the test's.
+    /// Starts `node SCRIPT ARGS…`.
     pub fn start(script: &str, args: &[&str]) -> Self {
-        let mut child = Command::new("node")
-            .arg(super::root().join("services/edge/tests/js").join(script))
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        guard::process_started(child.id());
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, stdout) = channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { stdin: child.stdin.take().unwrap(), child, stdout, seen: Vec::new() }
-    }
-
-    /// Hands the script one object.
-    #[track_caller]
-    pub fn tell(&mut self, command: &Value) {
-        writeln!(self.stdin, "{command}").unwrap();
-    }
-
-    /// The first object from now on for which `wanted` holds; the others are kept in [`Node::seen`].
-    #[track_caller]
-    pub fn wait_for(&mut self, what: &str, within: Duration, mut wanted: impl FnMut(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + within;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = match self.stdout.recv_timeout(left) {
-                Ok(line) => line,
-                Err(error) => panic!("{what}: {error}; the script said: {:#?}", self.seen.iter().rev().take(10)),
-            };
-            let value: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-            self.seen.push(value.clone());
-            if wanted(&value) {
-                return value;
-            }
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        if self.child.wait().is_ok() {
-            guard::process_ended(self.child.id());
-        }
+        let script = super::root().join("services/edge/tests/js").join(script);
+        Self::run(Command::new("node").arg(script).args(args))
     }
 }
