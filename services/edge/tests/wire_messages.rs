@@ -278,19 +278,24 @@ fn q19_s08_every_device_sees_the_same_order() {
     }
 }
 
-/// Q11, E06, W19: the server ends a refused connection itself, also when its client goes on talking and never closes.
+/// Q11, E06, W19: the server ends a refused connection itself, also when its client never answers the close, whether it
+/// goes on talking or says nothing at all.
 #[test]
 fn q11_e06_the_server_closes_whatever_the_client_does() {
     let edge = edge();
-    let mut wire = Wire::open(&edge);
-    wire.say("CONNECT", &[("accept-version", "7")], "");
-    assert_eq!(wire.expect("ERROR").header("x-error-code"), Some("426"));
-    assert!(matches!(wire.next(), Incoming::Close(4503, _)), "4500 to 4999: do not come back as you are");
-    // It neither confirms the close nor stops.
+    let refused = || {
+        let mut wire = Wire::open(&edge);
+        wire.say("CONNECT", &[("accept-version", "7")], "");
+        assert_eq!(wire.expect("ERROR").header("x-error-code"), Some("426"));
+        assert!(matches!(wire.next(), Incoming::Close(4503, _)), "4500 to 4999: do not come back as you are");
+        wire
+    };
+    let (mut silent, mut talking) = (refused(), refused());
     let began = std::time::Instant::now();
-    while wire.try_raw(&message("CONNECT", &[("accept-version", "7")], "")) {
+    while talking.try_raw(&message("CONNECT", &[("accept-version", "7")], "")) {
         assert!(began.elapsed() < PATIENCE, "E06");
         std::thread::sleep(Duration::from_millis(20));
     }
-    kit::eventually("it is gone", PATIENCE, || (edge.metric("klatsch_connections") == 0.0).then_some(()));
+    assert!(matches!(silent.next(), Incoming::End { .. }), "E06");
+    kit::eventually("both are gone", PATIENCE, || (edge.metric("klatsch_connections") == 0.0).then_some(()));
 }

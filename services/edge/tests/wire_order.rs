@@ -289,3 +289,19 @@ fn u10_a_storm_of_subscriptions_never_mixes() {
         (edge.metric("klatsch_rooms_active") == 0.0).then_some(())
     });
 }
+
+/// U11 in both profiles: `selector` is ignored by Spring's and refused by the specification's.
+#[test]
+fn u11_selector_in_both_profiles() {
+    let subscribe = [("id", "0"), ("destination", "/topic/r"), ("selector", "headers['a']=='b'"), ("receipt", "s")];
+    let spring = Edge::start(&["--log-memory"]);
+    let mut wire = Wire::connect(&spring);
+    wire.say("SUBSCRIBE", &subscribe, "");
+    wire.receipt("s");
+    wire.say("SEND", &[("destination", "/topic/r")], "not selected, and delivered");
+    assert_eq!(wire.message(), "not selected, and delivered");
+    let strict = Edge::start(&["--log-memory", "--profile", "strict"]);
+    let mut wire = Wire::connect(&strict);
+    wire.say("SUBSCRIBE", &subscribe, "");
+    assert_eq!(wire.refused("400", 1002).header("receipt-id"), Some("s"));
+}

@@ -178,7 +178,7 @@ fn p09_what_spring_ignores_does_no_harm() {
     assert_eq!(wire.leave().len(), 0);
 }
 
-/// P01: each path upgrades, and no other does.
+/// P01: each path upgrades and has SockJS below it, and no other does.
 #[test]
 fn p01_several_base_paths() {
     let paths = ["/ws-stomp", "/connect", "/stomp", "/gs-guide-websocket"];
@@ -194,6 +194,9 @@ fn p01_several_base_paths() {
         wire.expect("CONNECTED");
         wire.send("/topic/r", path);
         assert_eq!(room.message(), path, "one edge behind all of them");
+        // SockJS lies below it, the raw WebSocket too (J13).
+        assert_eq!(kit::http_get(&edge.listen, &format!("{path}/info")).unwrap().0, 200, "{path}");
+        assert!(Wire::ask(&edge, &format!("{path}/websocket"), &[]).is_ok(), "{path}");
     }
     for path in ["/ws", "/ws-stompx", "/Connect"] {
         assert_eq!(Wire::ask(&edge, path, &[]).err(), Some(404), "{path}");
@@ -331,20 +334,4 @@ fn p13_private_destinations_are_refused() {
         assert!(String::from_utf8_lossy(&error.body).contains("private"), "{command} {destination}: {error:?}");
     }
     assert_eq!(bob.leave().len(), 0);
-}
-
-/// U11, W02 and both profiles: `selector` is ignored by Spring's and refused by the specification's.
-#[test]
-fn u11_selector_in_both_profiles() {
-    let subscribe = [("id", "0"), ("destination", "/topic/r"), ("selector", "headers['a']=='b'"), ("receipt", "s")];
-    let spring = Edge::start(&["--log-memory"]);
-    let mut wire = Wire::connect(&spring);
-    wire.say("SUBSCRIBE", &subscribe, "");
-    wire.receipt("s");
-    wire.say("SEND", &[("destination", "/topic/r")], "not selected, and delivered");
-    assert_eq!(wire.message(), "not selected, and delivered");
-    let strict = Edge::start(&["--log-memory", "--profile", "strict"]);
-    let mut wire = Wire::connect(&strict);
-    wire.say("SUBSCRIBE", &subscribe, "");
-    assert_eq!(wire.refused("400", 1002).header("receipt-id"), Some("s"));
 }
