@@ -14,8 +14,9 @@
 //! for browsers that are gone, and have been holes in other servers.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Buf;
 use futures_util::{Stream, StreamExt};
@@ -45,6 +46,8 @@ mod receiver;
 mod session;
 mod sessions;
 
+/// What is read of a body that says nothing, and for how long it is waited for.
+const IDLE_WORDS: (usize, Duration) = (4 * 1024, Duration::from_secs(1));
 const GREETING: &str = "Welcome to SockJS!\n";
 const PLAIN: &str = "text/plain; charset=UTF-8";
 const JSON: &str = "application/json; charset=UTF-8";
@@ -189,6 +192,10 @@ impl Service {
         let owner =
             UpgradeCredentials::from_request(&request.headers, request.query.as_deref(), &self.upgrades.credentials);
         let Some(peer) = &request.peer else { return Ok(no_such_session()) };
+        let mut body = pin!(body);
+        if !matches!(method, path::Method::XhrSend) {
+            ignore(body.as_mut()).await;
+        }
         let session = match (sessions.find(&key, &owner), method) {
             (Found::Session(session), _) => Ok(session),
             (Found::AnothersSession, _) | (Found::Nothing, path::Method::XhrSend) => {
@@ -228,6 +235,23 @@ impl Service {
         set_cookie(&request.headers, &mut response);
         Ok(cors.allow(response))
     }
+}
+
+/// Reads a body that says nothing to its end, if that is near. Java's HTTP client sends such a body behind the head; octets
+/// that nobody reads would turn the end of the connection into a reset, and what is under way to the client would be lost.
+async fn ignore<B: Buf>(mut body: Pin<&mut impl Stream<Item = Result<B, warp::Error>>>) {
+    let (most, time) = IDLE_WORDS;
+    let read = async {
+        let mut read = 0;
+        while let Some(Ok(part)) = body.next().await {
+            read += part.remaining();
+            if read > most {
+                break;
+            }
+        }
+    };
+    // Who is not done by then has the answer all the same.
+    let _ = tokio::time::timeout(time, read).await;
 }
 
 /// `xhr_send`: strings for the worker (J16). A body is counted while it comes.

@@ -189,7 +189,7 @@ public final class Clients {
     }
 
     private static void refused(Session session) throws Exception {
-        session.subscribe("/topic/price.*", "id", "pattern", "receipt", "pattern");
+        Session.lastWords(() -> session.subscribe("/topic/price.*", "id", "pattern", "receipt", "pattern"));
         Session.Told error = session.take("error");
         same(error.header("message"), "no such destination");
         same(error.header("x-error-code"), "404");

@@ -3,8 +3,10 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
+import org.springframework.messaging.MessageDeliveryException;
 import org.springframework.messaging.simp.stomp.ConnectionLostException;
 import org.springframework.messaging.simp.stomp.StompCommand;
 import org.springframework.messaging.simp.stomp.StompFrameHandler;
@@ -121,7 +123,7 @@ final class Session extends StompSessionHandlerAdapter {
 
     synchronized String left() {
         List<String> texts = new ArrayList<>();
-        untaken.forEach(told -> texts.add(told.kind() + " " + told.headers() + " " + told.text().lines().findFirst()));
+        untaken.forEach(told -> texts.add(told.kind() + " " + told.headers() + " " + told.text().lines().findFirst().map(text -> text.substring(0, Math.min(200, text.length())))));
         return String.join(", ", texts);
     }
 
@@ -165,8 +167,20 @@ final class Session extends StompSessionHandlerAdapter {
     void leave() {
         StompHeaders headers = new StompHeaders();
         headers.setReceipt("bye");
-        stomp.disconnect(headers);
+        lastWords(() -> stomp.disconnect(headers));
         if (stomp.isConnected()) throw new AssertionError("still connected");
+    }
+
+    /**
+     * Sends a frame behind which the edge closes at once. Tyrus, when it is still in the middle of sending then, cannot set
+     * its idle time-out any more and says so.
+     */
+    static void lastWords(Runnable send) {
+        try {
+            send.run();
+        } catch (MessageDeliveryException sent) {
+            if (!(sent.getCause() instanceof RejectedExecutionException)) throw sent;
+        }
     }
 
     static byte[] bytes(String text) {

@@ -1,5 +1,6 @@
 //! STOMP on a plain blocking socket, octet by octet: for tests about what exactly goes over a bare stream.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ pub enum Heard {
 pub struct Tcp {
     pub stream: TcpStream,
     unread: Vec<u8>,
+    /// Frames that came before the one that was waited for.
+    early: VecDeque<Frame>,
 }
 
 impl Tcp {
@@ -31,7 +34,7 @@ impl Tcp {
         let stream = TcpStream::connect(&edge.stomp).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, unread: Vec::new() }
+        Self { stream, unread: Vec::new(), early: VecDeque::new() }
     }
 
     /// A session at STOMP 1.2 without heart-beats.
@@ -74,11 +77,21 @@ impl Tcp {
         self.receipt(&receipt);
     }
 
-    /// SEND with a receipt, and the RECEIPT's message-id.
+    /// SEND with a receipt, and the RECEIPT's message-id. A MESSAGE may come before it, and is kept.
     #[track_caller]
     pub fn send(&mut self, destination: &str, body: &str) -> String {
         self.say("SEND", &[("destination", destination), ("receipt", "sent")], body);
-        self.receipt("sent").header("message-id").unwrap().to_owned()
+        let mut early = VecDeque::new();
+        loop {
+            let frame = self.frame();
+            if frame.command == "RECEIPT" {
+                assert_eq!(frame.header("receipt-id"), Some("sent"));
+                self.early = early;
+                return frame.header("message-id").unwrap().to_owned();
+            }
+            assert_eq!(frame.command, "MESSAGE", "{frame:?}");
+            early.push_back(frame);
+        }
     }
 
     /// What comes within this time, if anything does.
@@ -115,6 +128,9 @@ impl Tcp {
     /// The next frame; beats are passed over.
     #[track_caller]
     pub fn frame(&mut self) -> Frame {
+        if let Some(frame) = self.early.pop_front() {
+            return frame;
+        }
         loop {
             match self.next() {
                 Heard::Frame(frame) => return frame,

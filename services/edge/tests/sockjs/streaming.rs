@@ -57,6 +57,31 @@ fn j15_frames_until_the_response_is_large_enough() {
     assert!(responses > 2, "{responses}");
 }
 
+/// J14, J15: Java's HTTP client sends an empty body as chunks, and their end behind the head. It is read: octets that
+/// nobody reads turn the end of the connection into a reset, which takes with it what the client has not read yet.
+#[test]
+fn j15_a_body_that_says_nothing_is_read() {
+    let edge = edge(&[]);
+    let url = session_url();
+    let mut first = stream(&edge, &url);
+    assert_eq!(first.chunk(), "o\n");
+    let second = "c[2010,\"Another connection still open\"]\n";
+    let prelude = format!("{}\n", "h".repeat(PRELUDE));
+    for (method, expected) in [("xhr", second.to_owned()), ("xhr_streaming", prelude + second)] {
+        let (mut http, mut other) = (Http::to(&edge), Http::to(&edge));
+        let head =
+            format!("POST {url}/{method} HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n", edge.listen);
+        http.raw(head.as_bytes());
+        // Once this is answered the head has been read, by the same thread.
+        other.say("GET", "/ws/info", &[], "");
+        assert_eq!(other.answer().status, 200);
+        http.raw(b"0\r\n\r\n");
+        assert_eq!(http.answer().body, expected, "{method}");
+        http.say("GET", "/ws/info", &[], "");
+        assert_eq!(http.answer().status, 200, "the connection is good for another request");
+    }
+}
+
 /// J18: a second request is turned away behind its prelude, and its response ends; so does that of a session that is over.
 #[test]
 fn j18_who_comes_second_and_who_comes_late() {
