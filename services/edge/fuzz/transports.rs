@@ -60,8 +60,7 @@ fn trace<'a>(kind: Kind, pieces: impl IntoIterator<Item = &'a [u8]>, engines: &m
         assert!(close.windows(4).any(|four| four[0] == 0x88 && four[2..] == [0x03, 0xea]), "no close frame with 1002");
     }
     let mut replies = Vec::new();
-    let ignored =
-        transport.handle_input(b"\x81\x80abcd", engines, &mut replies, &mut |_| ControlFlow::Continue(()));
+    let ignored = transport.handle_input(b"\x81\x80abcd", engines, &mut replies, &mut |_| ControlFlow::Continue(()));
     assert!(ignored.is_ok() && replies.is_empty());
     trace
 }
