@@ -123,9 +123,11 @@ impl Service {
             Asked::Base if upgrades || !reads => Some(self.upgrade(request, plain, |refusal, _| refusal.response())),
             // A WebSocket at another path than it was meant for would only hide the mistake (P01).
             Asked::Greeting if upgrades => None,
-            Asked::Base | Asked::Greeting if reads => {
-                Some(answer(StatusCode::OK, PLAIN, Response::new(GREETING.into())))
-            }
+            // Who takes nobody in welcomes nobody: what looks after an edge may ask here (DESIGN §9).
+            Asked::Base | Asked::Greeting if reads => Some(match self.upgrades.admit() {
+                Ok(()) => answer(StatusCode::OK, PLAIN, Response::new(GREETING.into())),
+                Err(refusal) => refusal.response(),
+            }),
             Asked::Base | Asked::Greeting => Some(only("GET")),
             Asked::Info => Some(self.info(base, &request).unwrap_or_else(Refusal::response)),
             Asked::Raw => Some(self.upgrade(request, plain, refused)),
