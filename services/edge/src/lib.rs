@@ -47,6 +47,7 @@ pub mod outbound;
 pub mod page;
 pub mod readiness;
 pub mod repeats;
+pub mod send_rate;
 pub mod server;
 pub mod shutdown;
 pub mod sockjs;
