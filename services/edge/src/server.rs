@@ -209,7 +209,7 @@ impl Server {
         };
         let (paths, echo, public_url) = (settings.websocket_paths, settings.echo_path, settings.public_url);
         let xhr = settings.xhr.map(|settings| sockjs::Sessions::new(settings, Arc::clone(&slots)));
-        let service = sockjs::Service::new(paths, echo, upgrades, xhr, public_url);
+        let service = sockjs::Service::new(paths, echo, Arc::new(upgrades), xhr, public_url);
         runtime.block_on(async {
             let below_paths = sockjs::route(Arc::new(service));
             let public = tokio::net::TcpListener::from_std(public)?;
