@@ -4,6 +4,7 @@
 
 mod accept;
 mod connection;
+mod leaving;
 mod slots;
 mod stay;
 mod stomp;
@@ -29,6 +30,7 @@ use crate::sockjs::{self, XhrSettings};
 use crate::upgrade::{OriginCheck, Sockets, Upgrades};
 use connection::Limits;
 pub(crate) use connection::Peer;
+pub(crate) use leaving::{Leaving, Stream};
 pub use slots::ConnectionGuard;
 pub(crate) use slots::Slots;
 pub(crate) use stay::{Stay, Staying};

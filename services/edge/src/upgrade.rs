@@ -18,7 +18,7 @@ use warp::reply::Response;
 use crate::auth::{CredentialSettings, UpgradeCredentials};
 use crate::readiness::{Check, Readiness};
 pub use crate::server::ConnectionGuard;
-use crate::server::{Peer, ServerEvents};
+use crate::server::{Peer, ServerEvents, Stream};
 use crate::transport::Kind;
 use handshake::Handshake;
 pub(crate) use refusal::Refusal;
@@ -148,8 +148,8 @@ fn into_socket(
     protocol: Option<&'static str>,
     credentials: UpgradeCredentials,
 ) -> Option<Socket> {
-    let parts = upgraded.downcast::<TokioIo<tokio::net::TcpStream>>().ok()?;
-    let stream = parts.io.into_inner().into_std().ok()?;
+    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    let stream = parts.io.into_inner().into_inner().into_std().ok()?;
     // A copy: hyper's buffer is 8 KiB or more and would live as long as these few bytes.
     let read_ahead = Bytes::copy_from_slice(&parts.read_buf);
     Some(Socket { stream, read_ahead, peer: peer.address, transport, protocol, credentials, guard: peer.guard })
