@@ -15,6 +15,7 @@ use crate::{
     log_limit::LogLimit,
     message::ToFollower,
     metrics::Metrics,
+    send_rate::SendRate,
     tokens::Checked,
     worker::Spares,
 };
@@ -35,6 +36,8 @@ pub struct Settings {
     pub instance: String,
     /// SENDs of one connection that may be under way at once.
     pub max_receipts: usize,
+    /// How fast one user may send; `None`: as fast as it can.
+    pub send_rate: Option<SendRate>,
     /// A client that takes nothing and has this much waiting gets nothing more queued.
     pub outbound_bytes: usize,
     /// What was read from the log for one session and has not been queued yet may hold this much.

@@ -160,6 +160,9 @@ impl Frames {
     pub fn single(&mut self, id: ShapeId, message: &Message, ack: Option<&str>, replayed: bool) -> Bytes {
         let Self { known, destination, message_id, timestamp, .. } = self;
         let (shape, content) = (known[id as usize].shape(), &message.content);
+        if let Some(object) = shape.framing.object(message, replayed) {
+            return object;
+        }
         [&mut *destination, message_id, timestamp].into_iter().for_each(String::clear);
         *message_id += message.id.spelled(&mut [0; MessageId::MAX_LEN]);
         // Writing to a String cannot fail.

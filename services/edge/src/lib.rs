@@ -48,8 +48,8 @@ pub mod outbound;
 pub mod page;
 pub mod readiness;
 pub mod repeats;
-#[allow(dead_code, reason = "the files that answer come with the next commits")]
 mod rooms;
+pub mod send_rate;
 pub mod server;
 pub mod shutdown;
 pub mod sockjs;

@@ -31,6 +31,8 @@ pub type OriginCheck = Arc<dyn Fn(Option<&str>, Option<&str>) -> bool + Send + S
 pub struct Socket {
     /// Nonblocking, with TCP_NODELAY.
     pub stream: TcpStream,
+    /// STOMP that the edge says for a client that does not speak it; mostly empty.
+    pub opening: Bytes,
     /// Bytes that the client sent right behind its request; to be parsed before the stream is read.
     pub read_ahead: Bytes,
     /// The TCP peer.
@@ -152,7 +154,8 @@ fn into_socket(
     let stream = parts.io.into_inner().into_inner().into_std().ok()?;
     // A copy: hyper's buffer is 8 KiB or more and would live as long as these few bytes.
     let read_ahead = Bytes::copy_from_slice(&parts.read_buf);
-    Some(Socket { stream, read_ahead, peer: peer.address, transport, protocol, credentials, guard: peer.guard })
+    let (opening, peer, guard) = (Bytes::new(), peer.address, peer.guard);
+    Some(Socket { stream, opening, read_ahead, peer, transport, protocol, credentials, guard })
 }
 
 /// Every inbox filled up between the 101 and now: a WebSocket Close with 1013, as far as the socket takes it.

@@ -6,6 +6,7 @@ mod kit;
 use std::time::{Duration, Instant};
 
 use kit::edge::Edge;
+use kit::users::Users;
 use kit::wire::{Incoming, PATIENCE, Wire, message, opcode, websocket};
 
 const SIZES: [&str; 5] = ["--log-memory", "--max-body", "4KiB", "--max-headers", "9KiB"];
@@ -252,4 +253,35 @@ fn l06_d05_rapid_connect_and_disconnect() {
     let closed = edge.metric("klatsch_connections_closed_total");
     assert_eq!((opened, closed), (500.0, 500.0));
     Wire::connect(&edge).send("/topic/r", "and it works");
+}
+
+/// §5, a quota for each user: `--send-rate` counts a user's SENDs on all its sessions, others go on, and what was refused
+/// may come again a moment later.
+#[test]
+fn send_rate_is_a_users_on_all_its_sessions() {
+    let users = Users::new();
+    let edge = Edge::start(&[&["--log-memory", "--send-rate", "3"], &*users.args()].concat());
+    let bearer = format!("Bearer {}", Users::token("ann"));
+    let soft = [("accept-version", "1.2"), ("x-errors", "soft"), ("Authorization", &bearer)];
+    let (mut first, mut second) = (Users::connect(&edge, "ann"), Wire::connect_with(&edge, &soft));
+    second.subscribe("errors", "/user/queue/errors");
+    let send = |wire: &mut Wire, n: u32| {
+        wire.say("SEND", &[("destination", "/topic/r"), ("receipt", &n.to_string())], "x");
+    };
+    for n in 0..3 {
+        let wire = if n % 2 == 0 { &mut first } else { &mut second };
+        send(wire, n);
+        wire.receipt(&n.to_string());
+    }
+    send(&mut second, 4);
+    let error = second.expect("MESSAGE");
+    assert_eq!((error.header("x-error-code"), error.header("receipt-id")), (Some("429"), Some("4")));
+    assert_eq!(error.header("retry-after"), Some("1"));
+    send(&mut Users::connect(&edge, "bob"), 5);
+    send(&mut first, 6);
+    first.refused("429", 1013);
+    kit::eventually("the user may send again", PATIENCE, || {
+        send(&mut second, 7);
+        (second.frame().command == "RECEIPT").then_some(())
+    });
 }

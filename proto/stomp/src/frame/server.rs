@@ -77,6 +77,11 @@ impl ServerDecoder {
         ServerDecoder::default()
     }
 
+    /// A decoder behind CONNECTED, on a connection of this version.
+    pub fn of_version(version: Version) -> ServerDecoder {
+        ServerDecoder { decoder: Decoder::default(), version: Some(version) }
+    }
+
     /// Appends input; beats between frames are skipped.
     pub fn push(&mut self, bytes: &[u8]) {
         self.decoder.push(bytes);

@@ -209,6 +209,7 @@ fn limits(flags: &TuningFlags, faults: &mut Collector) -> Limits {
         max_connections_per_address: (per_address > 0).then_some(per_address),
         max_subscriptions,
         max_receipts,
+        send_rate: faults.take("send-rate", &flags.send_rate, |text| values::number(text, 0..=1_000_000)),
         tail_bytes: faults.take("tail-bytes", &flags.tail_bytes, |text| values::size(text, 64 * KIB..=64 * GIB)),
         tail_time: time("tail-time", &flags.tail_time, 24 * 3600, faults),
         scan_records,

@@ -150,6 +150,8 @@ pub struct Limits {
     pub max_subscriptions: usize,
     /// Receipts that a session may wait for.
     pub max_receipts: usize,
+    /// SENDs a second of one user; 0: no limit.
+    pub send_rate: u32,
     /// Memory of the tail.
     pub tail_bytes: usize,
     /// How far back the tail reaches.

@@ -28,6 +28,9 @@ pub(super) struct TuningFlags {
     /// Receipts that one session may wait for
     #[arg(long, env = "KLATSCH_MAX_RECEIPTS", value_name = "N", default_value = "1024", help_heading = "Limits")]
     pub(super) max_receipts: String,
+    /// SENDs a second of one user, over all its connections to this edge; 0: no limit
+    #[arg(long, env = "KLATSCH_SEND_RATE", value_name = "N", default_value = "0", help_heading = "Limits")]
+    pub(super) send_rate: String,
     /// Memory for the recent end of the log
     #[arg(long, env = "KLATSCH_TAIL_BYTES", value_name = "SIZE", default_value = "64MiB", help_heading = "Limits")]
     pub(super) tail_bytes: String,

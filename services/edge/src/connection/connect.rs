@@ -17,6 +17,14 @@ impl Connection {
         self.outbound.extend(self.transport.greeting().into_iter(), &mut cx.spares.queues);
     }
 
+    /// Takes frames that the edge says for a client that speaks no STOMP.
+    pub fn speak_for(&mut self, stomp: &[u8], cx: &mut Context<'_>) {
+        match self.session.handle_input(stomp, cx.now) {
+            Ok(()) => self.advance(cx),
+            Err(error) => self.fail(&error, cx),
+        }
+    }
+
     pub(super) fn connect(&mut self, connect: Connect, cx: &mut Context<'_>) {
         let credentials = match std::mem::replace(&mut self.phase, Phase::Open) {
             Phase::New(credentials) => credentials,

@@ -22,6 +22,7 @@ use crate::{
     message::{Message, Subscriber, ToFollower},
     outbound::Queues,
     tail::Seq,
+    transport::Transport,
 };
 
 /// The window of a subscription that acknowledges nothing.
@@ -115,6 +116,7 @@ impl Connection {
             *slot = Slot::Live(behind.seat);
             self.subscriptions.behind -= 1;
             cx.metrics.delivery.cursors.dec();
+            self.outbound.push(self.transport.caught_up(), &mut cx.spares.queues);
         }
     }
 

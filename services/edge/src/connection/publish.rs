@@ -110,6 +110,11 @@ impl Connection {
         if !self.may(|rights| rights.may_send(&room)) {
             return Err((Ending::Forbidden, None));
         }
+        if let (Some(rate), Some(user)) = (&cx.settings.send_rate, &self.user)
+            && !rate.admit(user, cx.now)
+        {
+            return Err((Ending::RateLimited, None));
+        }
         if cx.shell.is_log_away() {
             return Err((Ending::LogAway, None));
         }

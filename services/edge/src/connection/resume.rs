@@ -70,7 +70,8 @@ impl Connection {
         let (behind, past) = replay.map_or((after, None), |replay| (replay.behind.min(after), replay.past));
         let seat = Seat { membership, auto, through: behind };
         cx.metrics.stomp.subscriptions.inc();
-        self.subscriptions.slots[handle.index as usize] = if behind < after || past.is_some() {
+        let is_behind = behind < after || past.is_some();
+        self.subscriptions.slots[handle.index as usize] = if is_behind {
             // It begins in the past: as a cursor.
             self.subscriptions.behind += 1;
             cx.metrics.delivery.cursors.inc();
@@ -104,5 +105,8 @@ impl Connection {
             None => {}
         }
         self.advance(cx);
+        if !is_behind {
+            self.outbound.push(self.transport.caught_up(), &mut cx.spares.queues);
+        }
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     log::{Budget, Rewind, Start},
     looker::{self, Allowance, Desk, LOOKERS, Looking},
     repeats,
+    send_rate::SendRate,
     sockjs::XhrSettings,
     upgrade::{Socket, Sockets},
 };
@@ -255,6 +256,7 @@ fn connection_settings(config: &Config) -> Settings {
         partitions: config.topic.partitions,
         instance: config.instance.clone(),
         max_receipts: config.limits.max_receipts,
+        send_rate: SendRate::new(config.limits.send_rate),
         replay_bytes: config.limits.replay_bytes,
         outbound_bytes: (64 * 1024).max(2 * config.max_frame()),
         log_limit: Default::default(),

@@ -75,7 +75,8 @@ impl Door {
     fn hand_over(&self, stream: TcpStream, peer: SocketAddr, guard: ConnectionGuard) -> &'static str {
         let Ok(stream) = stream.into_std() else { return "aborted" };
         let (credentials, protocol, read_ahead) = (UpgradeCredentials::default(), None, Bytes::new());
-        let socket = Socket { stream, read_ahead, peer, transport: Kind::Tcp, protocol, credentials, guard };
+        let (opening, transport) = (Bytes::new(), Kind::Tcp);
+        let socket = Socket { stream, opening, read_ahead, peer, transport, protocol, credentials, guard };
         match self.sockets.hand_over(socket) {
             Ok(()) => "accepted",
             Err(socket) => {

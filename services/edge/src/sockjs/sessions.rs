@@ -149,6 +149,7 @@ fn hand_over(
     let socket = Socket {
         // A stream socket like any other to who reads and writes it.
         stream: TcpStream::from(OwnedFd::from(workers)),
+        opening: Bytes::new(),
         read_ahead: Bytes::new(),
         peer: peer.address,
         transport: Kind::SockJsXhr,

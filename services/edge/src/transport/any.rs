@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    Echo, Engine, Fault, Framing, Input, Tcp, Transport, WebSocket,
+    Echo, Engine, Fault, Framing, Input, Lines, Tcp, Transport, WebSocket,
     sockjs::{SockJs, Xhr},
 };
 use crate::spare::Spare;
@@ -21,6 +21,8 @@ pub enum Kind {
     SockJs,
     /// The same over XHR; the stream is one to the HTTP side.
     SockJsXhr,
+    /// A request's session: STOMP that the edge writes for it, answered in lines of JSON.
+    Lines,
     /// No STOMP: a SockJS client over WebSocket that gets back what it sends.
     SockJsEcho,
     /// No STOMP: a WebSocket that gets back what it sends.
@@ -31,7 +33,7 @@ impl Kind {
     /// What a session of this kind is bound by.
     pub fn session(self, stomp: &Arc<stomp_proto::Config>) -> Arc<stomp_proto::Config> {
         match self {
-            Self::WebSocket | Self::Tcp | Self::SockJs | Self::SockJsXhr => Arc::clone(stomp),
+            Self::WebSocket | Self::Tcp | Self::SockJs | Self::SockJsXhr | Self::Lines => Arc::clone(stomp),
             Self::Echo | Self::SockJsEcho => Echo::session(stomp),
         }
     }
@@ -47,6 +49,8 @@ pub enum AnyTransport {
     SockJs(Box<SockJs>),
     /// The same over XHR.
     SockJsXhr(Xhr),
+    /// A request's session.
+    Lines(Lines),
     /// A WebSocket that gets back what it sends.
     Echo(Box<Echo>),
 }
@@ -59,6 +63,7 @@ impl AnyTransport {
             Kind::Tcp => Self::Tcp(Tcp::default()),
             Kind::SockJs => Self::SockJs(Box::new(SockJs::new(limit))),
             Kind::SockJsXhr => Self::SockJsXhr(Xhr::default()),
+            Kind::Lines => Self::Lines(Lines::default()),
             Kind::SockJsEcho => Self::SockJs(Box::new(SockJs::echo(limit))),
             Kind::Echo => Self::Echo(Box::new(Echo::new(limit))),
         }
@@ -72,6 +77,7 @@ macro_rules! whichever {
             AnyTransport::Tcp($it) => $what,
             AnyTransport::SockJs($it) => $what,
             AnyTransport::SockJsXhr($it) => $what,
+            AnyTransport::Lines($it) => $what,
             AnyTransport::Echo($it) => $what,
         }
     };
@@ -102,6 +108,10 @@ impl Transport for AnyTransport {
 
     fn framing(&self) -> Framing {
         whichever!(self, it => it.framing())
+    }
+
+    fn caught_up(&self) -> Bytes {
+        whichever!(self, it => it.caught_up())
     }
 
     fn frame(&self, stomp: Vec<u8>) -> Bytes {

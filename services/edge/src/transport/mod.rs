@@ -14,17 +14,21 @@ use std::{borrow::Cow, ops::ControlFlow};
 
 use bytes::Bytes;
 
-use crate::spare::Spare;
+use crate::{message::Message, spare::Spare};
 
 mod any;
 mod boundary;
 mod echo;
+mod end;
+pub mod json;
+mod lines;
 pub mod sockjs;
 mod tcp;
 mod websocket;
 
 pub use any::{AnyTransport, Kind};
 pub use echo::Echo;
+pub use lines::Lines;
 pub use tcp::Tcp;
 pub use websocket::{Engine, WebSocket};
 
@@ -63,6 +67,8 @@ pub enum Framing {
     SockJs,
     /// SockJS's frame and an LF.
     SockJsXhr,
+    /// No STOMP: JSON and an LF.
+    Lines,
 }
 
 impl Framing {
@@ -73,13 +79,26 @@ impl Framing {
             Self::Tcp => tcp::message(capacity, write),
             Self::SockJs => sockjs::message(capacity, write),
             Self::SockJsXhr => sockjs::line_message(capacity, write),
+            Self::Lines => {
+                let mut stomp = Vec::with_capacity(capacity);
+                write(&mut stomp);
+                lines::said(&stomp)
+            }
+        }
+    }
+
+    /// A message of a room, for clients that speak no STOMP; to be shared by everybody who gets it.
+    pub fn object(self, message: &Message, replayed: bool) -> Option<Bytes> {
+        match self {
+            Self::WebSocket | Self::Tcp | Self::SockJs | Self::SockJsXhr => None,
+            Self::Lines => Some(lines::message(message, replayed)),
         }
     }
 
     /// A body as it can be said in this framing.
     pub fn body(self, body: &[u8]) -> Cow<'_, [u8]> {
         match self {
-            Self::WebSocket | Self::Tcp => Cow::Borrowed(body),
+            Self::WebSocket | Self::Tcp | Self::Lines => Cow::Borrowed(body),
             Self::SockJs | Self::SockJsXhr => sockjs::text_body(body),
         }
     }
@@ -111,6 +130,11 @@ pub trait Transport {
 
     /// How the MESSAGEs that it shares with others stand on the socket.
     fn framing(&self) -> Framing;
+
+    /// What a client is told when a subscription has everything that is there; what follows comes live.
+    fn caught_up(&self) -> Bytes {
+        Bytes::new()
+    }
 
     /// Wraps one whole STOMP frame.
     fn frame(&self, stomp: Vec<u8>) -> Bytes;

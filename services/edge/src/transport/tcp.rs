@@ -5,22 +5,13 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::{Engine, Fault, Framing, Input, Transport};
+use super::{Engine, Fault, Framing, Input, Transport, end::End};
 use crate::spare::Spare;
 
 /// One client's bare stream.
 #[derive(Debug, Default)]
 pub struct Tcp {
     end: End,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum End {
-    #[default]
-    Open,
-    /// Nothing more will be said; what was, is still to be written.
-    Due,
-    Told,
 }
 
 impl Transport for Tcp {
@@ -31,15 +22,14 @@ impl Transport for Tcp {
         _: &mut Vec<Bytes>,
         sink: &mut dyn FnMut(Input<'_>) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
-        // After the end it is read only so that unread octets do not turn the close into a reset.
-        if self.end == End::Open {
+        if self.end.is_open() {
             let _ = sink(Input::Stomp(octets));
         }
         Ok(())
     }
 
     fn is_beat(&self, octets: &[u8]) -> bool {
-        octets == b"\n" && self.end == End::Open
+        octets == b"\n" && self.end.is_open()
     }
 
     fn is_within_message(&self) -> bool {
@@ -60,18 +50,12 @@ impl Transport for Tcp {
     }
 
     fn close(&mut self, _: u16, _: &str) -> Bytes {
-        if self.end == End::Open {
-            self.end = End::Due;
-        }
+        self.end.close();
         Bytes::new()
     }
 
     fn take_end(&mut self) -> bool {
-        let due = self.end == End::Due;
-        if due {
-            self.end = End::Told;
-        }
-        due
+        self.end.take()
     }
 
     fn closes_by_ending(&self) -> bool {

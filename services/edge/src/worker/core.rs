@@ -145,13 +145,15 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         self.slots.vacant_key()
     }
 
-    /// Takes a connection over, together with what its client sent right behind the upgrade.
+    /// Takes a connection over, together with what the edge says for its client, and with what that has sent right behind
+    /// its request.
     pub fn open(
         &mut self,
         socket: S,
         kind: Kind,
         credentials: UpgradeCredentials,
         guard: ConnectionGuard,
+        opening: &[u8],
         read_ahead: &[u8],
     ) {
         self.generation = self.generation.wrapping_add(1);
@@ -159,6 +161,9 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         let connection = Connection::new(self.generation, kind, credentials, guard, stomp, self.now);
         let slot = self.slots.insert(Slot { socket, connection, hung_up: false });
         self.with(slot, Connection::greet);
+        if !opening.is_empty() {
+            self.with(slot, |it, cx| it.speak_for(opening, cx));
+        }
         if !read_ahead.is_empty() {
             self.with(slot, |it, cx| it.handle_octets(read_ahead, cx));
         }

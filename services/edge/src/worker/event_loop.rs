@@ -159,7 +159,10 @@ fn open<L: Log>(core: &mut Core<TcpStream, Outlets<L>>, poll: &Poll, socket: Soc
     let token = Token(core.next_slot());
     let interest = Interest::READABLE | Interest::WRITABLE;
     match poll.registry().register(&mut stream, token, interest) {
-        Ok(()) => core.open(stream, socket.transport, socket.credentials, socket.guard, &socket.read_ahead),
+        Ok(()) => {
+            let Socket { transport, credentials, guard, opening, read_ahead, .. } = socket;
+            core.open(stream, transport, credentials, guard, &opening, &read_ahead);
+        }
         Err(error) => {
             tracing::warn!(event = "register_failed", %error, "a connection could not be watched and is closed");
         }

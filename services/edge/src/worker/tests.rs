@@ -108,6 +108,7 @@ fn settings() -> Settings {
         partitions: 1,
         instance: "edge".to_owned(),
         max_receipts: 100,
+        send_rate: None,
         outbound_bytes: 65_536,
         replay_bytes: 65_536,
         log_limit: Default::default(),
@@ -136,7 +137,7 @@ fn worker(outside: Outside, frames: &str) -> (Core<Socket, Outside>, Rc<RefCell<
     let mut core = Core::new(0, outside, Arc::new(settings()), Arc::new(Metrics::new()));
     core.begin_turn(AT(1));
     let socket = Socket { input, output: Rc::clone(&output) };
-    core.open(socket, Kind::WebSocket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
+    core.open(socket, Kind::WebSocket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[], &[]);
     for _ in 0..3 {
         core.finish_turn();
     }

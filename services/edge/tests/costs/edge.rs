@@ -150,7 +150,7 @@ impl Edge {
             input
         });
         let socket = Socket { input, at: 0, writes: self.writes.clone() };
-        self.core.open(socket, Kind::WebSocket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[]);
+        self.core.open(socket, Kind::WebSocket, UpgradeCredentials::default(), ConnectionGuard::uncounted(), &[], &[]);
         self.write(client, || masked(b"CONNECT\naccept-version:1.2\nhost:a\nheart-beat:10000,10000\n\n\0"));
         self.subscribe(client, 0, room);
     }
@@ -273,6 +273,7 @@ fn settings() -> Settings {
         partitions: PARTITIONS,
         instance: "edge".to_owned(),
         max_receipts: 1024,
+        send_rate: None,
         outbound_bytes: 162 * 1024,
         replay_bytes: 65_536,
         log_limit: Default::default(),

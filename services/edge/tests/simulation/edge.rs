@@ -252,7 +252,7 @@ impl Edge {
             let slot = worker.core.next_slot();
             worker.links.insert(slot, link.clone());
             let (credentials, guard) = (UpgradeCredentials::default(), ConnectionGuard::uncounted());
-            worker.core.open(SimSocket { link, slot }, Kind::WebSocket, credentials, guard, &[]);
+            worker.core.open(SimSocket { link, slot }, Kind::WebSocket, credentials, guard, &[], &[]);
         }
         let mut later = self.names.later.lock().unwrap();
         let (ours, others) = std::mem::take(&mut *later).into_iter().partition(|(at, _)| *at == index);

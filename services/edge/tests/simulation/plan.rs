@@ -178,6 +178,7 @@ impl Plan {
             partitions: self.partitions,
             instance: format!("edge-{edge}"),
             max_receipts: 1024,
+            send_rate: None,
             outbound_bytes: self.outbound_bytes,
             replay_bytes: self.replay_bytes.0,
             log_limit: Default::default(),

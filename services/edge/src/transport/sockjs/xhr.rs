@@ -8,22 +8,13 @@ use bytes::Bytes;
 use super::{array, capacity, close};
 use crate::{
     spare::Spare,
-    transport::{Engine, Fault, Framing, Input, Transport},
+    transport::{Engine, Fault, Framing, Input, Transport, end::End},
 };
 
 /// One client that polls.
 #[derive(Debug, Default)]
 pub struct Xhr {
     end: End,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum End {
-    #[default]
-    Open,
-    /// The close is still to be written; then the stream ends.
-    Due,
-    Told,
 }
 
 impl Transport for Xhr {
@@ -34,14 +25,14 @@ impl Transport for Xhr {
         _: &mut Vec<Bytes>,
         sink: &mut dyn FnMut(Input<'_>) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
-        if self.end == End::Open {
+        if self.end.is_open() {
             let _ = sink(Input::Stomp(octets));
         }
         Ok(())
     }
 
     fn is_beat(&self, octets: &[u8]) -> bool {
-        octets == b"\n" && self.end == End::Open
+        octets == b"\n" && self.end.is_open()
     }
 
     fn is_within_message(&self) -> bool {
@@ -65,10 +56,9 @@ impl Transport for Xhr {
     }
 
     fn close(&mut self, code: u16, reason: &str) -> Bytes {
-        if self.end != End::Open {
+        if !self.end.close() {
             return Bytes::new();
         }
-        self.end = End::Due;
         let mut line = Vec::new();
         close(code, reason, &mut line);
         line.push(b'\n');
@@ -76,11 +66,7 @@ impl Transport for Xhr {
     }
 
     fn take_end(&mut self) -> bool {
-        let due = self.end == End::Due;
-        if due {
-            self.end = End::Told;
-        }
-        due
+        self.end.take()
     }
 
     /// Who goes away without DISCONNECT has stopped polling; the HTTP side ends the stream then.
