@@ -5,6 +5,8 @@
 //! | this one | who may ask, and which file answers |
 //! | `path.rs`, `query.rs` | what is asked for, and of which room |
 //! | `problem.rs` | what is answered instead |
+//! | `opening.rs` | what is said for a client that speaks no STOMP |
+//! | `events.rs`, `socket.rs` | streams: their connections leave HTTP |
 //!
 //! Each of them opens a session as a client of STOMP would, and says on its behalf what such a client says: what a request
 //! may do is decided nowhere else.
@@ -24,10 +26,14 @@ use crate::server::Peer;
 use crate::upgrade::{Request, Upgrades};
 use path::{Asked, Part};
 use problem::{Problem, only, refused};
+use query::Query;
 
+mod events;
+mod opening;
 mod path;
 mod problem;
 mod query;
+mod socket;
 
 /// Fields that pages of other origins may read beside those that every page may.
 const EXPOSED: &str = "ETag, Retry-After";
@@ -37,14 +43,15 @@ pub(crate) struct Service {
     upgrades: Arc<Upgrades>,
 }
 
-/// The rooms as a route; other paths are rejected as not found.
+/// The rooms as a route, if they are served; other paths are rejected as not found.
 pub(crate) fn route(
-    service: Arc<Service>,
+    service: Option<Arc<Service>>,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let served = service.is_some();
     let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
     warp::path::full()
-        .and_then(|path: FullPath| {
-            let known = path::parse(path.as_str()).is_some();
+        .and_then(move |path: FullPath| {
+            let known = served && path::parse(path.as_str()).is_some();
             std::future::ready(if known { Ok(path) } else { Err(warp::reject::not_found()) })
         })
         .and(warp::method())
@@ -54,9 +61,12 @@ pub(crate) fn route(
         .and(warp::ext::optional::<Peer>())
         .and(warp::body::stream())
         .and_then(move |path: FullPath, method, headers: HeaderMap, query, on_upgrade, peer, body| {
-            let service = Arc::clone(&service);
+            let service = service.clone();
             let request = Request { method, headers, query, on_upgrade, peer };
-            async move { service.answer(path.as_str(), request, body).await.ok_or_else(warp::reject::not_found) }
+            async move {
+                let Some(service) = service else { return Err(warp::reject::not_found()) };
+                service.answer(path.as_str(), request, body).await.ok_or_else(warp::reject::not_found)
+            }
         })
 }
 
@@ -71,21 +81,42 @@ impl Service {
         &self,
         path: &str,
         request: Request,
-        body: impl Stream<Item = Result<B, warp::Error>> + Send,
+        _body: impl Stream<Item = Result<B, warp::Error>> + Send,
     ) -> Option<Response> {
         let asked = path::parse(path)?;
         let methods = match asked {
-            Asked::Room(_, Part::Messages) => "GET, POST, OPTIONS",
-            Asked::Room(_, Part::Events | Part::Socket) | Asked::Events => "GET, OPTIONS",
+            // Its files come with the requests that are answered within HTTP.
+            Asked::Room(_, Part::Messages) => return None,
+            Asked::Room(_, Part::Events) | Asked::Events => "GET, HEAD, OPTIONS",
+            Asked::Room(_, Part::Socket) => "GET, OPTIONS",
         };
         let cors = match Cors::judge(&request.method, &request.headers, &self.upgrades.origin) {
             Ok(cors) => cors.exposing(EXPOSED),
-            Err(refusal) => return Some(refused(refusal)),
+            Err(refusal) => {
+                self.upgrades.events.opened(refusal.name());
+                return Some(refused(refusal));
+            }
         };
         if request.method == Method::OPTIONS {
             return Some(cors.preflight(methods));
         }
-        let _ = (body, only, Problem::response);
-        None
+        if !methods.split(", ").any(|method| request.method == *method) {
+            return Some(cors.allow(only(methods)));
+        }
+        let answer = match asked {
+            Asked::Room(_, Part::Messages) => return None,
+            Asked::Room(segment, part) => self.of_one(segment, part, request, &cors),
+            Asked::Events => Query::parse(request.query.as_deref())
+                .and_then(|query| self.events(&request, &cors, &query, Self::rooms_asked(&query)?)),
+        };
+        Some(cors.allow(answer.unwrap_or_else(|problem| problem.response())))
+    }
+
+    fn of_one(&self, segment: &str, part: Part, request: Request, cors: &Cors) -> Result<Response, Problem> {
+        let (room, query) = (path::room(segment)?, Query::parse(request.query.as_deref())?);
+        match part {
+            Part::Socket => self.socket(request, &query, &room),
+            _ => self.events(&request, cors, &query, vec![room]),
+        }
     }
 }

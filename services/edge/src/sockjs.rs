@@ -18,7 +18,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use warp::http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
@@ -147,7 +147,7 @@ impl Service {
 
     fn upgrade(&self, request: Request, kind: Kind, refused: fn(Refusal, &HeaderMap) -> Response) -> Response {
         let headers = request.headers.clone();
-        self.upgrades.answer(request, kind).unwrap_or_else(|refusal| {
+        self.upgrades.answer(request, kind, Bytes::new()).unwrap_or_else(|refusal| {
             self.upgrades.events.opened(refusal.name());
             refused(refusal, &headers)
         })

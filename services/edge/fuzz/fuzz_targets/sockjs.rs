@@ -11,7 +11,7 @@ mod transports;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     match data.split_first() {
-        Some((0, stream)) => transports::cuts_change_nothing(transport::Kind::SockJs, stream),
+        Some((0, stream)) => transports::cuts_change_nothing(&transport::Kind::SockJs, stream),
         Some((_, text)) => std::str::from_utf8(text).into_iter().for_each(transports::strings_are_read_back),
         None => {}
     }

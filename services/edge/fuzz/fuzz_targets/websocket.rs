@@ -9,4 +9,4 @@ mod transport;
 #[path = "../transports.rs"]
 mod transports;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| transports::cuts_change_nothing(transport::Kind::WebSocket, data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| transports::cuts_change_nothing(&transport::Kind::WebSocket, data));

@@ -110,6 +110,16 @@ pub(super) fn refused(refusal: Refusal) -> Response {
     response
 }
 
+/// The head of an answer without a body, for a connection that has left HTTP.
+pub(super) fn head_of(answer: &Response) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {}\r\ncontent-length: 0\r\n", answer.status()).into_bytes();
+    for (name, value) in answer.headers().iter().filter(|(name, _)| **name != CONTENT_TYPE) {
+        head.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
 /// The connection does not outlive this answer.
 pub(super) fn closing(response: Response) -> Response {
     with(response, CONNECTION, "close")
@@ -140,7 +150,7 @@ mod tests {
         let response = problem.response();
         assert_eq!(
             (response.status().as_u16(), &response.headers()[WWW_AUTHENTICATE]),
-            (401, &"Bearer".parse().unwrap())
+            (401, &HeaderValue::from_static("Bearer"))
         );
         assert_eq!(response.headers()[CONTENT_TYPE], PROBLEM_JSON);
     }
