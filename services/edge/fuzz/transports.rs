@@ -22,8 +22,8 @@ struct Trace {
     fault: Option<Fault>,
 }
 
-fn trace<'a>(kind: Kind, pieces: impl IntoIterator<Item = &'a [u8]>, engines: &mut Spare<Engine>) -> Trace {
-    let (mut transport, mut trace) = (AnyTransport::new(kind, LIMIT), Trace::default());
+fn trace<'a>(kind: &Kind, pieces: impl IntoIterator<Item = &'a [u8]>, engines: &mut Spare<Engine>) -> Trace {
+    let (mut transport, mut trace) = (AnyTransport::new(kind.clone(), LIMIT), Trace::default());
     for piece in pieces {
         let is_beat = transport.is_beat(piece);
         let before = trace.stomp.len();
@@ -40,7 +40,7 @@ fn trace<'a>(kind: Kind, pieces: impl IntoIterator<Item = &'a [u8]>, engines: &m
             }
             ControlFlow::Continue(())
         });
-        if kind == Kind::WebSocket {
+        if *kind == Kind::WebSocket {
             assert!(longest <= LIMIT, "a message of {longest} octets, {LIMIT} are allowed");
         }
         assert!(!is_beat || result.is_ok() && trace.stomp[before..] == *b"\n", "what counted as a beat is none");
@@ -66,7 +66,7 @@ fn trace<'a>(kind: Kind, pieces: impl IntoIterator<Item = &'a [u8]>, engines: &m
 }
 
 /// How a stream is cut into reads changes nothing, and neither does who has used an engine before.
-pub(crate) fn cuts_change_nothing(kind: Kind, data: &[u8]) {
+pub(crate) fn cuts_change_nothing(kind: &Kind, data: &[u8]) {
     let (size, stream) = data.split_first().map_or((1, data), |(first, rest)| (usize::from(*first % 67) + 1, rest));
     let mut engines = Spare::new(1);
     let whole = trace(kind, [stream], &mut engines);

@@ -4,6 +4,7 @@
 
 mod accept;
 mod connection;
+mod leaving;
 mod slots;
 mod stay;
 mod stomp;
@@ -25,10 +26,12 @@ use crate::admin::{self, MetricsText};
 use crate::auth::CredentialSettings;
 use crate::page;
 use crate::readiness::{Check, Readiness};
+use crate::rooms;
 use crate::sockjs::{self, XhrSettings};
 use crate::upgrade::{OriginCheck, Sockets, Upgrades};
 use connection::Limits;
 pub(crate) use connection::Peer;
+pub(crate) use leaving::{Leaving, Stream};
 pub use slots::ConnectionGuard;
 pub(crate) use slots::Slots;
 pub(crate) use stay::{Stay, Staying};
@@ -53,6 +56,8 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// One more base path, whose clients get back what they send, for conformance suites.
     pub echo_path: Option<String>,
+    /// Whether rooms are served over plain HTTP, as streams of events and on plain WebSockets.
+    pub http_api: bool,
     /// Whether the page is served at `/`.
     pub page: bool,
     /// Whether an upgrade is refused that offers subprotocols and none of ours (stomp.md W02).
@@ -80,6 +85,7 @@ impl Default for ServerSettings {
             xhr: None,
             public_url: None,
             echo_path: None,
+            http_api: true,
             page: false,
             strict: false,
             max_connections: 50_000,
@@ -209,9 +215,12 @@ impl Server {
         };
         let (paths, echo, public_url) = (settings.websocket_paths, settings.echo_path, settings.public_url);
         let xhr = settings.xhr.map(|settings| sockjs::Sessions::new(settings, Arc::clone(&slots)));
+        let upgrades = Arc::new(upgrades);
+        let rooms = settings.http_api.then(|| rooms::Service::new(Arc::clone(&upgrades)));
         let service = sockjs::Service::new(paths, echo, upgrades, xhr, public_url);
         runtime.block_on(async {
             let below_paths = sockjs::route(Arc::new(service));
+            let below_paths = below_paths.or(rooms::route(rooms.map(Arc::new))).unify();
             let public = tokio::net::TcpListener::from_std(public)?;
             let admin = tokio::net::TcpListener::from_std(admin)?;
             let quiet: Arc<dyn ServerEvents> = Arc::new(Uncounted);

@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `path.rs` | what a path asks for |
-//! | `headers.rs` | who may read an answer, and who may keep it |
+//! | `headers.rs` | who may keep an answer |
 //! | `sessions.rs` | the sessions over XHR, by id |
 //! | `session.rs` | one of them: a stream to its worker, and who waits for its frames |
 //! | `receiver.rs` | a request that waits for frames |
@@ -18,7 +18,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use warp::http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
@@ -28,11 +28,12 @@ use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
 use crate::auth::UpgradeCredentials;
+use crate::cors::Cors;
 use crate::readiness::Check;
 use crate::server::{Peer, text};
 use crate::transport::Kind;
 use crate::upgrade::{Refusal, Request, Upgrades};
-use headers::{Cors, answer, only, set_cookie};
+use headers::{answer, only, set_cookie};
 use path::Asked;
 use receiver::{Receiver, Streaming};
 pub(crate) use sessions::Sessions;
@@ -58,7 +59,7 @@ pub(crate) struct Service {
     paths: Vec<String>,
     /// The number of the base path whose clients get back what they send.
     echo: Option<usize>,
-    upgrades: Upgrades,
+    upgrades: Arc<Upgrades>,
     /// Sessions over XHR; `None`: there are none.
     xhr: Option<Arc<Sessions>>,
     /// Where clients reach this edge and no other.
@@ -98,7 +99,7 @@ impl Service {
     pub(crate) fn new(
         mut paths: Vec<String>,
         echo: Option<String>,
-        upgrades: Upgrades,
+        upgrades: Arc<Upgrades>,
         xhr: Option<Arc<Sessions>>,
         public_url: Option<String>,
     ) -> Self {
@@ -146,7 +147,7 @@ impl Service {
 
     fn upgrade(&self, request: Request, kind: Kind, refused: fn(Refusal, &HeaderMap) -> Response) -> Response {
         let headers = request.headers.clone();
-        self.upgrades.answer(request, kind).unwrap_or_else(|refusal| {
+        self.upgrades.answer(request, kind, Bytes::new()).unwrap_or_else(|refusal| {
             self.upgrades.events.opened(refusal.name());
             refused(refusal, &headers)
         })

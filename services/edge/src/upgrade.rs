@@ -18,7 +18,7 @@ use warp::reply::Response;
 use crate::auth::{CredentialSettings, UpgradeCredentials};
 use crate::readiness::{Check, Readiness};
 pub use crate::server::ConnectionGuard;
-use crate::server::{Peer, ServerEvents};
+use crate::server::{Leaving, Peer, ServerEvents, Stream};
 use crate::transport::Kind;
 use handshake::Handshake;
 pub(crate) use refusal::Refusal;
@@ -85,12 +85,15 @@ pub(crate) struct Request {
 
 impl Upgrades {
     /// The 101 (the hand-over then follows by itself), or the refusal.
-    pub(crate) fn answer(&self, request: Request, transport: Kind) -> Result<Response, Refusal> {
+    /// Who is spoken for, in these octets of STOMP, speaks none and agrees on no subprotocol.
+    pub(crate) fn answer(&self, request: Request, transport: Kind, opening: Bytes) -> Result<Response, Refusal> {
         if request.method != Method::GET {
             return Err(Refusal::Method);
         }
         self.admit()?;
-        let Handshake { accept, protocol } = handshake::check(&request.headers, self.strict)?;
+        let speaks = opening.is_empty();
+        let Handshake { accept, protocol } = handshake::check(&request.headers, self.strict && speaks)?;
+        let protocol = protocol.filter(|_| speaks);
         let origin = handshake::origin(&request.headers)?;
         if !(self.origin)(origin, handshake::host(&request.headers)) {
             return Err(Refusal::Origin);
@@ -105,7 +108,7 @@ impl Upgrades {
         let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
         tokio::spawn(async move {
             let upgraded = on_upgrade.await;
-            let take = |upgraded| into_socket(upgraded, peer, transport, protocol, credentials);
+            let take = |upgraded| into_socket(upgraded, peer, transport, opening, protocol, credentials);
             let Some(socket) = upgraded.ok().and_then(take) else {
                 return events.opened("aborted");
             };
@@ -129,6 +132,33 @@ impl Upgrades {
         Ok(response)
     }
 
+    /// What stands for the hand-over of a request's connection, unanswered. A client that no worker takes is told
+    /// `refusal`.
+    pub(crate) fn leave(
+        &self,
+        request: &Request,
+        transport: Kind,
+        opening: Bytes,
+        refusal: Vec<u8>,
+    ) -> Result<Response, Refusal> {
+        let Some(Peer { address: peer, guard, .. }) = request.peer.clone() else { return Err(Refusal::Full) };
+        let query = request.query.as_deref();
+        let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.credentials);
+        let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
+        Ok(Leaving::response(move |stream, read_ahead| {
+            give_up_on_the_silent(&stream);
+            let socket = Socket { stream, opening, read_ahead, peer, transport, protocol: None, credentials, guard };
+            match sockets.hand_over(socket) {
+                Ok(()) => events.opened("upgraded"),
+                Err(socket) => {
+                    // Every inbox filled up a moment ago. The socket closes in any case.
+                    let _ = (&socket.stream).write(&refusal);
+                    events.opened("workers");
+                }
+            }
+        }))
+    }
+
     /// Before the first readiness, while draining and without room nobody is let in. Kafka being away later is no
     /// reason: a session that only listens is worth having.
     pub(crate) fn admit(&self) -> Result<(), Refusal> {
@@ -142,19 +172,30 @@ impl Upgrades {
     }
 }
 
+/// Nothing obliges such a client to answer, so its system has to: octets that it does not acknowledge for so long reach
+/// nobody.
+fn give_up_on_the_silent(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    // Where it cannot be set, the system gives up by itself, later.
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(std::time::Duration::from_secs(60))).ok();
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
+}
+
 /// Takes the TCP stream out of hyper and the runtime. `None` if the system refuses to let it go.
 fn into_socket(
     upgraded: hyper::upgrade::Upgraded,
     peer: Peer,
     transport: Kind,
+    opening: Bytes,
     protocol: Option<&'static str>,
     credentials: UpgradeCredentials,
 ) -> Option<Socket> {
-    let parts = upgraded.downcast::<TokioIo<tokio::net::TcpStream>>().ok()?;
-    let stream = parts.io.into_inner().into_std().ok()?;
+    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    let stream = parts.io.into_inner().into_inner().into_std().ok()?;
     // A copy: hyper's buffer is 8 KiB or more and would live as long as these few bytes.
     let read_ahead = Bytes::copy_from_slice(&parts.read_buf);
-    let (opening, peer, guard) = (Bytes::new(), peer.address, peer.guard);
+    let (peer, guard) = (peer.address, peer.guard);
     Some(Socket { stream, opening, read_ahead, peer, transport, protocol, credentials, guard })
 }
 

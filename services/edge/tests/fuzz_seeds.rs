@@ -24,16 +24,16 @@ const OVER_WEBSOCKET: [Kind; 4] = [Kind::WebSocket, Kind::SockJs, Kind::Echo, Ki
 fn w07_cuts_change_nothing_on_the_seeds() {
     let seeds = [seeds("websocket"), seeds("sockjs")].concat();
     for kind in OVER_WEBSOCKET {
-        seeds.iter().for_each(|seed| transports::cuts_change_nothing(kind, seed));
+        seeds.iter().for_each(|seed| transports::cuts_change_nothing(&kind, seed));
         // The first octet of SockJS's says whether it is a stream.
-        seeds.iter().for_each(|seed| transports::cuts_change_nothing(kind, &seed[1..]));
+        seeds.iter().for_each(|seed| transports::cuts_change_nothing(&kind, &seed[1..]));
     }
 }
 
 /// J11: a message that is incomplete when we close, and turns out not to be SockJS.
 #[test]
 fn j11_what_comes_behind_our_close_is_passed_over() {
-    transports::cuts_change_nothing(Kind::SockJs, b"\x05\x81\x82\x01\xdc\x04\x5a\x5f");
+    transports::cuts_change_nothing(&Kind::SockJs, b"\x05\x81\x82\x01\xdc\x04\x5a\x5f");
 }
 
 proptest! {
@@ -48,7 +48,7 @@ proptest! {
             let at = at.index(seed.len());
             seed[at] = octet;
         }
-        transports::cuts_change_nothing(kind, &seed);
+        transports::cuts_change_nothing(&kind, &seed);
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub(super) struct Flags {
     /// One more base path, which sends back what comes over WebSocket and SockJS, for conformance suites; nobody has to show who they are
     #[arg(long, env = "KLATSCH_WS_ECHO", value_name = "PATH", hide = true, help_heading = "Addresses")]
     pub(super) ws_echo: Option<String>,
+    /// Rooms over HTTP, without STOMP: /rooms/ROOM/events, /rooms/ROOM/socket, /events and what else /openapi.yaml lists
+    #[arg(long, env = "KLATSCH_HTTP_API", value_name = "on|off", default_value = "on", help_heading = "Addresses")]
+    pub(super) http_api: String,
     /// This edge's name, unique and stable: part of Kafka's group.id [default: the host's name]
     #[arg(long, env = "KLATSCH_INSTANCE", value_name = "NAME", help_heading = "Addresses")]
     pub(super) instance: Option<String>,

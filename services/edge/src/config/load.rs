@@ -102,6 +102,8 @@ fn config(flags: &Flags, faults: &mut Collector) -> Config {
         ws_paths,
         ws_echo,
         sockjs: sockjs::settings(&flags.sockjs, &log, faults),
+        http_api: faults
+            .take("http-api", &flags.http_api, |text| values::one_of(text, &[("on", true), ("off", false)])),
         instance,
         page: flags.page || flags.dev,
         log,

@@ -55,6 +55,8 @@ pub struct Config {
     pub ws_echo: Option<String>,
     /// What SockJS offers beside WebSocket.
     pub sockjs: SockJsSettings,
+    /// Serve rooms over HTTP to clients without STOMP.
+    pub http_api: bool,
     /// This edge's name: part of `group.id`.
     pub instance: String,
     /// Serve the chat page.

@@ -55,6 +55,7 @@ impl Connection {
     fn accept(&mut self, connect: &Connect, session: &str, identity: Identity, cx: &mut Context<'_>) {
         cx.metrics.connections.auth.of(None).inc();
         cx.metrics.connections.sessions.inc();
+        cx.metrics.connections.by_transport.of(self.transport.spoken()).inc();
         self.soft_errors = connect.headers.get("x-errors") == Some("soft");
         self.expires = identity.expires_at.map(|at| cx.on_clock(at).into());
         let headers = [("x-errors", "soft")];

@@ -22,7 +22,7 @@ use crate::{
     message::{Message, Subscriber, ToFollower},
     outbound::Queues,
     tail::Seq,
-    transport::Transport,
+    transport::{Transport, take_event},
 };
 
 /// The window of a subscription that acknowledges nothing.
@@ -71,8 +71,15 @@ impl Connection {
         } else {
             seat.through = last.seq;
             let all = new.len() == run.len();
-            let octets = if all { frames.shared(member.shape, run) } else { frames.together(member.shape, new) };
-            self.outbound.push(octets, queues);
+            let mut octets = if all { frames.shared(member.shape, run) } else { frames.together(member.shape, new) };
+            if seat.placed {
+                for message in new {
+                    self.outbound.push(self.transport.place(member.subscription, message.id), queues);
+                    self.outbound.push(take_event(&mut octets), queues);
+                }
+            } else {
+                self.outbound.push(octets, queues);
+            }
             offered.queued = new.len();
         }
         if offered.fell_behind {
@@ -108,6 +115,9 @@ impl Connection {
             };
             behind.seat.through = message.seq;
             let frame = cx.hub.frames.single(shape, message, ack.as_deref(), message.seq <= behind.replayed);
+            if behind.seat.placed {
+                self.outbound.push(self.transport.place(handle.index, message.id), &mut cx.spares.queues);
+            }
             self.outbound.push(frame, &mut cx.spares.queues);
             cx.metrics.delivery.deliveries.inc();
         }
@@ -175,6 +185,9 @@ impl Connection {
             let ack = if ack { self.session.delivered(handle, &message.id.to_string()) } else { None };
             let frame = cx.hub.frames.single(shape, &message, ack.as_deref(), true);
             bytes += frame.len();
+            if behind.seat.placed {
+                self.outbound.push(self.transport.place(handle.index, message.id), &mut cx.spares.queues);
+            }
             self.outbound.push(frame, &mut cx.spares.queues);
             cx.metrics.delivery.deliveries.inc();
         }

@@ -330,6 +330,7 @@ impl Connection {
         metrics.connections.duration.observe(now.saturating_sub(self.opened.into()).as_secs_f64());
         if self.user.is_some() {
             metrics.connections.sessions.dec();
+            metrics.connections.by_transport.of(self.transport.spoken()).dec();
         }
     }
 

@@ -47,7 +47,7 @@ impl Connection {
     ) {
         let (slot, held, version, framing) = (cx.slot, self.past_bytes(), self.version(), self.transport.framing());
         let handle = who.subscription;
-        let auto = self.session.window(handle) == usize::MAX;
+        let (auto, placed) = (self.session.window(handle) == usize::MAX, self.transport.has_places());
         let joining = match self.slot(handle) {
             Some(known @ Slot::Joining(_)) => std::mem::replace(known, Slot::Free),
             // Unsubscribed meanwhile, or leaving; the follower still counts it.
@@ -57,7 +57,9 @@ impl Connection {
         let Slot::Joining(joining) = joining else { return };
         let Joining { destination, id, receipt, begin } = *joining;
         let (prefix, suffix) = cx.settings.destinations.around(&destination);
-        let shape = Shape { framing, version, prefix, suffix, subscription: id.as_deref() };
+        // JSON says nothing of it, and so all readers of a room share theirs.
+        let subscription = id.as_deref().filter(|_| framing.is_stomp());
+        let shape = Shape { framing, version, prefix, suffix, subscription };
         let membership = cx.hub.join(room, slot, handle.index, shape);
         let fits = |past: &Excerpt| held + past.bytes() <= cx.settings.replay_bytes;
         let replay = match resumed {
@@ -68,7 +70,7 @@ impl Connection {
         let recovered = replay.is_some();
         let (count, looked) = replay.as_ref().map_or((0, false), |replay| (replay.count, replay.looked));
         let (behind, past) = replay.map_or((after, None), |replay| (replay.behind.min(after), replay.past));
-        let seat = Seat { membership, auto, through: behind };
+        let seat = Seat { membership, auto, placed, through: behind };
         cx.metrics.stomp.subscriptions.inc();
         let is_behind = behind < after || past.is_some();
         self.subscriptions.slots[handle.index as usize] = if is_behind {

@@ -41,6 +41,8 @@ pub(super) struct Seat {
     pub(super) membership: MembershipId,
     /// It acknowledges nothing, so that its window is endless.
     pub(super) auto: bool,
+    /// Each message is said together with where the client is in all of its rooms.
+    pub(super) placed: bool,
     /// Everything of the room up to here has been queued, or came before the subscription.
     pub(super) through: Seq,
 }

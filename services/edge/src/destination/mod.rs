@@ -93,7 +93,7 @@ impl Destinations {
             None => room_of(destination, &self.send).map(|parts| Cow::Borrowed(parts.room)),
             Some(rule) => {
                 let room = rule.room(body).ok_or(DestinationError::NoRoomInBody(rule.pointer()))?;
-                checked(&room)?;
+                is_room(&room)?;
                 Ok(Cow::Owned(room))
             }
         }
@@ -143,11 +143,12 @@ fn room_of<'a>(destination: &'a str, aliases: &[Alias]) -> Result<Parts<'a>, Des
         return Err(DestinationError::Private);
     }
     let parts = aliases.iter().find_map(|alias| alias.take_apart(destination)).ok_or(DestinationError::Unknown)?;
-    checked(parts.room)?;
+    is_room(parts.room)?;
     Ok(parts)
 }
 
-fn checked(room: &str) -> Result<(), DestinationError<'static>> {
+/// Whether somebody may call a room so, however it is asked for.
+pub(crate) fn is_room(room: &str) -> Result<(), DestinationError<'static>> {
     if is_pattern(room) {
         Err(DestinationError::Pattern)
     } else if chat_proto::room_is_valid(room).is_ok() {

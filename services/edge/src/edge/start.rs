@@ -179,6 +179,7 @@ fn server_settings(config: &Config) -> ServerSettings {
         websocket_paths: config.ws_paths.clone(),
         xhr: config.sockjs.xhr.then(|| xhr_settings(config)),
         public_url: config.sockjs.public_url.clone(),
+        http_api: config.http_api,
         page: config.page,
         strict: config.profile == crate::config::Profile::Strict,
         max_connections: config.limits.max_connections,

@@ -51,6 +51,21 @@ labels! {
         /// 503, draining.
         Draining = "draining",
     }
+    /// What a session is spoken over.
+    Spoken("transport") {
+        /// WebSocket.
+        WebSocket = "websocket",
+        /// A bare stream.
+        Tcp = "tcp",
+        /// SockJS, over WebSocket or XHR.
+        SockJs = "sockjs",
+        /// Server-sent events.
+        Events = "events",
+        /// A room on a plain WebSocket.
+        Socket = "socket",
+        /// Requests that are answered within HTTP.
+        Poll = "poll",
+    }
     /// What became of a SUBSCRIBE.
     Subscribed("result") {
         /// Open.

@@ -21,7 +21,7 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-pub use labels::{ClientCommand, Label, Opened, Poison, Resumed, Scanned, Sent, ServerCommand, Subscribed};
+pub use labels::{ClientCommand, Label, Opened, Poison, Resumed, Scanned, Sent, ServerCommand, Spoken, Subscribed};
 use parts::Registrar;
 pub use parts::Split;
 
@@ -33,6 +33,9 @@ pub type Seconds = Gauge<f64, AtomicU64>;
 
 /// From a SEND to its acknowledgement: loopback at one end, the send time-out at the other.
 const ACK_BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0];
+/// An idle session takes less of the process's memory (row 4 of `deploy/README.md` for STOMP, `tests/events.rs` and
+/// `tests/room_socket.rs` for the others); the kernel's share is not in it.
+pub const IDLE_BYTES: i64 = 2_048;
 /// Connections live between a moment and days.
 const LIFE_BUCKETS: [f64; 9] = [1.0, 10.0, 60.0, 300.0, 1_800.0, 3_600.0, 14_400.0, 43_200.0, 86_400.0];
 
@@ -63,6 +66,8 @@ pub struct Connections {
     pub limit: Gauge,
     /// Sessions: connections whose CONNECT was accepted.
     pub sessions: Gauge,
+    /// The same by transport.
+    pub by_transport: Split<Spoken, Gauge>,
     /// Upgrades by result.
     pub opened: Split<Opened, Counter>,
     /// Ended connections by [`Ending`].
@@ -222,7 +227,14 @@ fn build() -> [(&'static str, String); 3] {
 
 impl Connections {
     fn register(r: &mut Registrar<'_>) -> Self {
+        let stated = vec![Spoken::WebSocket, Spoken::Tcp, Spoken::Events, Spoken::Socket];
+        let memory: Split<Spoken, Gauge> =
+            r.bytes_of("connection_memory", "Memory of an idle session at most", stated.clone());
+        for transport in stated {
+            memory.of(transport).set(IDLE_BYTES);
+        }
         Connections {
+            by_transport: r.split("transport_sessions", "Sessions by what they are spoken over", Spoken::all()),
             open: r.add("connections", "Open client connections"),
             limit: r.add("connections_limit", "Most client connections that may be open"),
             sessions: r.add("sessions", "Connections whose CONNECT was accepted"),

@@ -2,7 +2,7 @@
 
 use prometheus_client::{
     encoding::EncodeMetric,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Metric, Registry, Unit},
 };
 
@@ -57,16 +57,28 @@ impl Registrar<'_> {
         self.split(name, help, L::all())
     }
 
+    /// Gauges of octets for some values only.
+    pub(super) fn bytes_of<L: Label>(&mut self, name: &str, help: &str, labels: Vec<L>) -> Split<L, Gauge> {
+        let (parts, family) = parts(labels);
+        self.0.register_with_unit(name, help, Unit::Bytes, family);
+        parts
+    }
+
     /// Counters for some values only.
     pub(super) fn split<L: Label, M>(&mut self, name: &str, help: &str, labels: Vec<L>) -> Split<L, M>
     where
         M: Metric + Clone + Default + EncodeMetric,
         Family<OneLabel, M>: Metric,
     {
-        let family = Family::<OneLabel, M>::default();
-        let parts = labels.into_iter().map(|label| (label, family.get_or_create_owned(&[(L::NAME, label.value())])));
-        let parts = parts.collect();
+        let (parts, family) = parts(labels);
         self.0.register(name, help, family);
-        Split { parts, unlisted: M::default() }
+        parts
     }
+}
+
+fn parts<L: Label, M: Clone + Default>(labels: Vec<L>) -> (Split<L, M>, Family<OneLabel, M>) {
+    let family = Family::<OneLabel, M>::default();
+    let parts = labels.into_iter().map(|label| (label, family.get_or_create_owned(&[(L::NAME, label.value())])));
+    let parts = parts.collect();
+    (Split { parts, unlisted: M::default() }, family)
 }

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use warp::Filter;
 use warp::reply::Response;
 
+use super::leaving::{Leaving, Left, Stream};
 use super::slots::{ConnectionGuard, HalfOpenGuard};
 use super::stay::Stay;
 use super::{ServerEvents, jitter};
@@ -46,7 +47,7 @@ pub(crate) struct Peer {
     pub(crate) stay: Arc<Stay>,
 }
 
-/// Serves requests until the client leaves, a bound is reached, or the socket is upgraded.
+/// Serves requests until the client leaves, a bound is reached, or the socket is handed to somebody else.
 pub(super) async fn serve<F>(
     stream: TcpStream,
     address: SocketAddr,
@@ -62,29 +63,44 @@ pub(super) async fn serve<F>(
     let stay = Arc::new(Stay::new(half_open));
     let peer = Peer { address, guard, stay: Arc::clone(&stay) };
     let asked = Arc::new(AtomicBool::new(false));
+    let left = Arc::new(OnceLock::new());
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = {
-        let asked = Arc::clone(&asked);
+        let (asked, left) = (Arc::clone(&asked), Arc::clone(&left));
         hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(peer.clone());
-            routes.call(request)
+            let (answer, left) = (routes.call(request), Arc::clone(&left));
+            async move {
+                let Ok(mut answer) = answer.await;
+                match answer.extensions_mut().remove::<Leaving>() {
+                    None => Ok(answer),
+                    Some(leaving) => {
+                        let _ = left.set(leaving);
+                        Err(Left)
+                    }
+                }
+            }
         })
     };
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Stream::new(stream)), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = match timeout(limits.lifetime, connection.as_mut()).await {
+    let ended = match timeout(limits.lifetime, &mut connection).await {
         Ok(ended) => Some(ended),
         Err(_) => {
-            connection.as_mut().graceful_shutdown();
-            last_words(connection.as_mut(), &stay).await
+            Pin::new(&mut connection).graceful_shutdown();
+            last_words(Pin::new(&mut connection), &stay).await
         }
     };
+    if let Some(leaving) = left.get()
+        && let Some(parts) = connection.into_parts()
+    {
+        return leaving.clone().hand_over(parts.io.into_inner(), &parts.read_buf);
+    }
     if asked.load(Ordering::Relaxed) {
         // The request was counted when it was answered.
         return;

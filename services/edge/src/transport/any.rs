@@ -3,15 +3,16 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
+use chat_proto::MessageId;
 
 use super::{
-    Echo, Engine, Fault, Framing, Input, Lines, Tcp, Transport, WebSocket,
+    Echo, Engine, Events, Fault, Framing, Input, Lines, RoomSocket, Stream, Tcp, Transport, WebSocket,
     sockjs::{SockJs, Xhr},
 };
-use crate::spare::Spare;
+use crate::{metrics::Spoken, spare::Spare};
 
 /// What is spoken on a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// STOMP over WebSocket.
     WebSocket,
@@ -23,6 +24,10 @@ pub enum Kind {
     SockJsXhr,
     /// A request's session: STOMP that the edge writes for it, answered in lines of JSON.
     Lines,
+    /// Server-sent events: what was asked for. STOMP is written by the edge.
+    Events(Box<Stream>),
+    /// A room on a plain WebSocket: its name. STOMP is written by the edge.
+    RoomSocket(Box<str>),
     /// No STOMP: a SockJS client over WebSocket that gets back what it sends.
     SockJsEcho,
     /// No STOMP: a WebSocket that gets back what it sends.
@@ -31,10 +36,10 @@ pub enum Kind {
 
 impl Kind {
     /// What a session of this kind is bound by.
-    pub fn session(self, stomp: &Arc<stomp_proto::Config>) -> Arc<stomp_proto::Config> {
+    pub fn session(&self, stomp: &Arc<stomp_proto::Config>) -> Arc<stomp_proto::Config> {
         match self {
-            Self::WebSocket | Self::Tcp | Self::SockJs | Self::SockJsXhr | Self::Lines => Arc::clone(stomp),
             Self::Echo | Self::SockJsEcho => Echo::session(stomp),
+            _ => Arc::clone(stomp),
         }
     }
 }
@@ -51,6 +56,10 @@ pub enum AnyTransport {
     SockJsXhr(Xhr),
     /// A request's session.
     Lines(Lines),
+    /// Server-sent events.
+    Events(Box<Events>),
+    /// A room on a plain WebSocket.
+    RoomSocket(Box<RoomSocket>),
     /// A WebSocket that gets back what it sends.
     Echo(Box<Echo>),
 }
@@ -64,8 +73,24 @@ impl AnyTransport {
             Kind::SockJs => Self::SockJs(Box::new(SockJs::new(limit))),
             Kind::SockJsXhr => Self::SockJsXhr(Xhr::default()),
             Kind::Lines => Self::Lines(Lines::default()),
+            Kind::Events(stream) => Self::Events(Box::new(Events::new(*stream))),
+            Kind::RoomSocket(room) => Self::RoomSocket(Box::new(RoomSocket::new(&room, limit))),
             Kind::SockJsEcho => Self::SockJs(Box::new(SockJs::echo(limit))),
             Kind::Echo => Self::Echo(Box::new(Echo::new(limit))),
+        }
+    }
+}
+
+impl AnyTransport {
+    /// What its sessions are counted as.
+    pub fn spoken(&self) -> Spoken {
+        match self {
+            Self::WebSocket(_) | Self::Echo(_) => Spoken::WebSocket,
+            Self::Tcp(_) => Spoken::Tcp,
+            Self::SockJs(_) | Self::SockJsXhr(_) => Spoken::SockJs,
+            Self::Lines(_) => Spoken::Poll,
+            Self::Events(_) => Spoken::Events,
+            Self::RoomSocket(_) => Spoken::Socket,
         }
     }
 }
@@ -78,6 +103,8 @@ macro_rules! whichever {
             AnyTransport::SockJs($it) => $what,
             AnyTransport::SockJsXhr($it) => $what,
             AnyTransport::Lines($it) => $what,
+            AnyTransport::Events($it) => $what,
+            AnyTransport::RoomSocket($it) => $what,
             AnyTransport::Echo($it) => $what,
         }
     };
@@ -114,7 +141,15 @@ impl Transport for AnyTransport {
         whichever!(self, it => it.caught_up())
     }
 
-    fn frame(&self, stomp: Vec<u8>) -> Bytes {
+    fn has_places(&self) -> bool {
+        whichever!(self, it => it.has_places())
+    }
+
+    fn place(&mut self, subscription: u32, id: MessageId) -> Bytes {
+        whichever!(self, it => it.place(subscription, id))
+    }
+
+    fn frame(&mut self, stomp: Vec<u8>) -> Bytes {
         whichever!(self, it => it.frame(stomp))
     }
 

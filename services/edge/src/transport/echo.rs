@@ -70,7 +70,7 @@ impl Transport for Echo {
         self.0.framing()
     }
 
-    fn frame(&self, _: Vec<u8>) -> Bytes {
+    fn frame(&mut self, _: Vec<u8>) -> Bytes {
         Bytes::new()
     }
 

@@ -82,9 +82,14 @@ pub fn message(message: &message::Message, replayed: bool, out: &mut Vec<u8>) {
     append(&object, out);
 }
 
+/// Of problems that have no page of their own.
+const BLANK: &str = "about:blank";
+
 /// What is wrong, as RFC 9457 says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
+    /// RFC 9457: the status says what kind of problem it is.
+    pub r#type: &'static str,
     /// The same words each time.
     pub title: String,
     /// The HTTP status that says the same.
@@ -184,6 +189,7 @@ fn problem(frame: &ServerFrame) -> Problem {
     let is_soft = header("destination") == Some(ERRORS);
     let title = if is_soft { known } else { header("message").or(known) };
     Problem {
+        r#type: BLANK,
         title: title.unwrap_or("internal error").to_owned(),
         status: number(&frame.headers, "x-error-code"),
         detail: String::from_utf8_lossy(&frame.body).into_owned(),
@@ -198,6 +204,7 @@ impl From<Ending> for Problem {
         let facts = ending.facts();
         let (title, status) = facts.error.unwrap_or((facts.reason, 503));
         Self {
+            r#type: BLANK,
             title: title.to_owned(),
             status,
             detail: String::new(),

@@ -78,7 +78,7 @@ fn p5_problems_say_whether_the_message_may_be_in_the_log() {
     let error =
         said(b"ERROR\nmessage:log\\c away\nx-error-code:503\nx-error:log_away\nretry-after:2\nreceipt-id:1\n\nlater\0");
     let problem = json!({
-        "title": "log: away", "status": 503, "detail": "later", "code": "log_away", "outcome": "refused", "retry_after": 2,
+        "type": "about:blank", "title": "log: away", "status": 503, "detail": "later", "code": "log_away", "outcome": "refused", "retry_after": 2,
     });
     assert_eq!(spoken(&error), json!({"type": "problem", "receipt": "1", "problem": problem}));
     let soft = said(

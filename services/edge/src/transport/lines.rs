@@ -40,7 +40,7 @@ impl Transport for Lines {
         Framing::Lines
     }
 
-    fn frame(&self, stomp: Vec<u8>) -> Bytes {
+    fn frame(&mut self, stomp: Vec<u8>) -> Bytes {
         said(&stomp)
     }
 

@@ -13,6 +13,7 @@
 use std::{borrow::Cow, ops::ControlFlow};
 
 use bytes::Bytes;
+use chat_proto::MessageId;
 
 use crate::{message::Message, spare::Spare};
 
@@ -20,15 +21,20 @@ mod any;
 mod boundary;
 mod echo;
 mod end;
+mod events;
 pub mod json;
 mod lines;
+mod room_socket;
 pub mod sockjs;
 mod tcp;
 mod websocket;
 
 pub use any::{AnyTransport, Kind};
 pub use echo::Echo;
+pub(crate) use events::BETWEEN;
+pub use events::{Events, Stream, take_event};
 pub use lines::Lines;
+pub use room_socket::RoomSocket;
 pub use tcp::Tcp;
 pub use websocket::{Engine, WebSocket};
 
@@ -69,6 +75,12 @@ pub enum Framing {
     SockJsXhr,
     /// No STOMP: JSON and an LF.
     Lines,
+    /// No STOMP: an event with the message's id.
+    Events,
+    /// The same without an id, which is each client's own.
+    EventsOfSeveral,
+    /// No STOMP: JSON in a text message of WebSocket.
+    RoomSocket,
 }
 
 impl Framing {
@@ -84,6 +96,13 @@ impl Framing {
                 write(&mut stomp);
                 lines::said(&stomp)
             }
+            Self::RoomSocket => {
+                let mut stomp = Vec::with_capacity(capacity);
+                write(&mut stomp);
+                room_socket::said(&stomp)
+            }
+            // Nobody here has asked for soft errors, and nothing else is said so.
+            Self::Events | Self::EventsOfSeveral => Bytes::new(),
         }
     }
 
@@ -92,14 +111,22 @@ impl Framing {
         match self {
             Self::WebSocket | Self::Tcp | Self::SockJs | Self::SockJsXhr => None,
             Self::Lines => Some(lines::message(message, replayed)),
+            Self::Events => Some(events::message(message, replayed, true)),
+            Self::EventsOfSeveral => Some(events::message(message, replayed, false)),
+            Self::RoomSocket => Some(room_socket::message(message, replayed)),
         }
+    }
+
+    /// Whether STOMP's frames are said, and not objects.
+    pub fn is_stomp(self) -> bool {
+        matches!(self, Self::WebSocket | Self::Tcp | Self::SockJs | Self::SockJsXhr)
     }
 
     /// A body as it can be said in this framing.
     pub fn body(self, body: &[u8]) -> Cow<'_, [u8]> {
         match self {
-            Self::WebSocket | Self::Tcp | Self::Lines => Cow::Borrowed(body),
             Self::SockJs | Self::SockJsXhr => sockjs::text_body(body),
+            _ => Cow::Borrowed(body),
         }
     }
 }
@@ -136,8 +163,18 @@ pub trait Transport {
         Bytes::new()
     }
 
+    /// Whether each message is said together with where this client is in all of its rooms: see [`Transport::place`].
+    fn has_places(&self) -> bool {
+        false
+    }
+
+    /// What stands before a message of this subscription, and is this client's own.
+    fn place(&mut self, _subscription: u32, _id: MessageId) -> Bytes {
+        Bytes::new()
+    }
+
     /// Wraps one whole STOMP frame.
-    fn frame(&self, stomp: Vec<u8>) -> Bytes;
+    fn frame(&mut self, stomp: Vec<u8>) -> Bytes;
 
     /// One beat, wrapped.
     fn beat(&self) -> Bytes;

@@ -40,7 +40,7 @@ impl Transport for Tcp {
         Framing::Tcp
     }
 
-    fn frame(&self, mut stomp: Vec<u8>) -> Bytes {
+    fn frame(&mut self, mut stomp: Vec<u8>) -> Bytes {
         stomp.push(b'\n');
         stomp.into()
     }
@@ -86,7 +86,7 @@ mod tests {
     /// F26: an LF behind the NUL of every frame, whether it is one client's own or shared.
     #[test]
     fn f26_frames_end_with_nul_and_lf() {
-        let tcp = Tcp::default();
+        let mut tcp = Tcp::default();
         assert_eq!(tcp.frame(b"RECEIPT\nreceipt-id:1\n\n\0".to_vec()), &b"RECEIPT\nreceipt-id:1\n\n\0\n"[..]);
         assert_eq!(message(3, |out| out.extend(b"MESSAGE\n\n\0")), &b"MESSAGE\n\n\0\n"[..]);
         assert_eq!(tcp.beat(), &b"\n"[..]);

@@ -205,7 +205,7 @@ impl Transport for WebSocket {
         Framing::WebSocket
     }
 
-    fn frame(&self, stomp: Vec<u8>) -> Bytes {
+    fn frame(&mut self, stomp: Vec<u8>) -> Bytes {
         frame::wrap(stomp)
     }
 

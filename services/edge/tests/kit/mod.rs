@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod edge;
+pub mod events;
 pub mod frame;
 pub mod guard;
 pub mod kafka;

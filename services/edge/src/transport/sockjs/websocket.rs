@@ -98,7 +98,7 @@ impl Transport for SockJs {
         Framing::SockJs
     }
 
-    fn frame(&self, stomp: Vec<u8>) -> Bytes {
+    fn frame(&mut self, stomp: Vec<u8>) -> Bytes {
         message(0, |out| *out = stomp)
     }
 

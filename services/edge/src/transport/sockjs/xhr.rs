@@ -47,7 +47,7 @@ impl Transport for Xhr {
         Framing::SockJsXhr
     }
 
-    fn frame(&self, stomp: Vec<u8>) -> Bytes {
+    fn frame(&mut self, stomp: Vec<u8>) -> Bytes {
         message(0, |out| *out = stomp)
     }
 
