@@ -104,6 +104,7 @@ fn config(flags: &Flags, faults: &mut Collector) -> Config {
         sockjs: sockjs::settings(&flags.sockjs, &log, faults),
         instance,
         page: flags.page || flags.dev,
+        cut: flags.dev,
         log,
         topic: topic(flags, faults),
         auth: authentication::choice(flags, &[("--listen", Some(listen)), ("--stomp-listen", stomp_listen)], faults),
