@@ -27,7 +27,7 @@ const run = crypto.getRandomValues(new Uint32Array(2)).reduce((text, part) => te
 const room = roomOf(location.hash) || 'compare';
 const ledger = new Ledger();
 const marks = [];
-const posted = { said: 0, stored: 0, under: 0 };
+const posted = { said: 0, stored: 0, under: 0, last: '' };
 let ways = [];
 let held; // what the edge has told of itself
 
@@ -106,8 +106,14 @@ const ROWS = [
   { fact: 'missed', name: 'Missed', of: ({ tally }) => [tally.missed], bad: true },
   { fact: 'twice', name: 'Twice', of: ({ tally }) => [tally.twice], bad: true },
   { fact: 'held', name: 'The edge holds for it', of: holding },
-  { fact: 'sessions', name: 'Such sessions at the edge', of: ({ transport }) => [held.transports[transport].sessions, `idle ≤ ${size(held.transports[transport].memory_bytes)} each`] },
+  { fact: 'sessions', name: 'Such sessions at the edge', of: sessions },
 ];
+
+/** Those of all its clients, and what the edge states that an idle one takes at most. */
+function sessions({ transport }) {
+  const { sessions: now = '–', memory_bytes: each } = held.transports[transport] ?? {};
+  return [now, each === undefined ? '' : `idle ≤ ${size(each)} each`];
+}
 
 function holding({ tally, holds }) {
   if (tally.state !== 'live') return ['nothing'];
@@ -169,6 +175,7 @@ async function say(text) {
   const at = clock();
   const key = `${run}_${posted.said += 1}_${at.toFixed(1)}`;
   posted.under += 1;
+  showPosted();
   try {
     for (let attempt = 1; ; attempt += 1) {
       const answer = await post(text, key).catch((error) => ({ again: true, why: error.message }));
@@ -198,7 +205,12 @@ async function post(text, key) {
 
 function tell(what, state = 'good') {
   $('posted').dataset.state = state;
-  write($('posted'), `${posted.stored} of ${posted.said} stored · the last ${what}`);
+  posted.last = ` · the last ${what}`;
+  showPosted();
+}
+
+function showPosted() {
+  write($('posted'), `${posted.stored} of ${posted.said} stored${posted.last}`);
 }
 
 let streaming;

@@ -11,9 +11,18 @@ use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use crate::metrics::Metrics;
 use crate::server::text;
 use crate::upgrade::{OriginCheck, Refusal, handshake};
+
+/// What is told of the whole edge: the metric, and its name here.
+const SUMS: [(&str, &str); 3] = [
+    ("klatsch_connections", "connections"),
+    ("klatsch_subscriptions", "subscriptions"),
+    ("klatsch_outbound_queued_bytes", "queued_bytes"),
+];
+/// The same for each transport.
+const BY_TRANSPORT: [(&str, &str); 2] =
+    [("klatsch_transport_sessions", "sessions"), ("klatsch_connection_memory_bytes", "memory_bytes")];
 
 /// What the page may ask for.
 #[derive(Clone)]
@@ -87,11 +96,55 @@ fn only(methods: &'static str) -> Response {
     refusal
 }
 
-/// What an edge with these metrics holds.
-pub fn held(metrics: &Metrics) -> Value {
-    json!({
-        "connections": metrics.connections.open.get(),
-        "subscriptions": metrics.stomp.subscriptions.get(),
-        "queued_bytes": metrics.delivery.queued_bytes.get(),
-    })
+/// What an edge holds, out of the text of its metrics: the page is told what an operator is told. A way in that the edge
+/// does not serve is not there.
+pub fn held(metrics: &str) -> Value {
+    let mut transports = BTreeMap::<&str, BTreeMap<&str, u64>>::new();
+    let mut sums = BTreeMap::new();
+    for line in metrics.lines() {
+        let Some((name, value)) = line.rsplit_once(' ') else { continue };
+        let Ok(value) = value.parse::<u64>() else { continue };
+        for (metric, fact) in SUMS {
+            if name == metric {
+                sums.insert(fact, value);
+            }
+        }
+        for (metric, fact) in BY_TRANSPORT {
+            let labels = name.strip_prefix(metric).and_then(|rest| rest.strip_prefix("{transport=\""));
+            if let Some(transport) = labels.and_then(|rest| rest.strip_suffix("\"}")) {
+                transports.entry(transport).or_default().insert(fact, value);
+            }
+        }
+    }
+    let mut held = json!(sums);
+    held["transports"] = json!(transports);
+    held
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_metrics_say_of_each_way_in() {
+        let text = "# TYPE klatsch_transport_sessions gauge\n\
+                    klatsch_transport_sessions{transport=\"events\"} 3\n\
+                    klatsch_transport_sessions{transport=\"poll\"} 0\n\
+                    klatsch_connection_memory_bytes{transport=\"events\"} 4096\n\
+                    klatsch_connections 4\nklatsch_connections_limit 9\nklatsch_subscriptions 5\n# EOF\n";
+        let expected = json!({
+            "connections": 4, "subscriptions": 5,
+            "transports": {"events": {"sessions": 3, "memory_bytes": 4096}, "poll": {"sessions": 0}},
+        });
+        assert_eq!(held(text), expected);
+    }
+
+    /// The names are those of the registry.
+    #[test]
+    fn the_sums_are_there() {
+        let held = held(&crate::metrics::Metrics::new().encode());
+        for (_, fact) in SUMS {
+            assert_eq!(held[fact], 0, "{fact}");
+        }
+    }
 }

@@ -214,7 +214,7 @@ fn compare(config: &Config, metrics: &Arc<Metrics>, mail: &[Arc<Mailboxes>]) -> 
     let (metrics, mail) = (Arc::clone(metrics), mail.to_vec());
     // A mailbox that is full of orders belongs to a worker that has other troubles.
     let cut = move || mail.iter().for_each(|mail| mail.control.try_push(Control::Cut).unwrap_or_default());
-    Compare { held: Arc::new(move || compare::held(&metrics)), cut: config.cut.then(|| Arc::new(cut) as _) }
+    Compare { held: Arc::new(move || compare::held(&metrics.encode())), cut: config.cut.then(|| Arc::new(cut) as _) }
 }
 
 /// New connections go to the workers in turn.
