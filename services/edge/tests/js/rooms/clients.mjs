@@ -94,15 +94,18 @@ const ws = {
     };
     return { close, send: (data) => socket.send(data) };
   },
+  /** The socket is open before the session has spoken: a problem has the status. Without a session it is closed for good. */
   status(url, token) {
     return new Promise((done, failed) => {
       const socket = new WebSocket(url, { headers: bearer(token) });
-      socket.on('unexpected-response', (request, response) => {
-        done(response.statusCode);
-        request.destroy();
+      let status;
+      socket.on('message', (data) => {
+        const { type, problem } = JSON.parse(data);
+        status = type === 'problem' ? problem.status : type;
+        if (status !== 401) socket.close();
       });
-      socket.on('error', () => {});
-      socket.on('open', () => failed(new Error('opened')));
+      socket.on('error', failed);
+      socket.on('close', (code) => (status === 401 && code < 4500 ? failed(new Error(`closed with ${code}`)) : done(status)));
     });
   },
   /** Text and octets go into the room as they are, and each is told its place: the first of a connection is number 1. */
