@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     checker::{Backlog, Checker},
     cli::ChatSettings,
-    client::{self, Failure, Reason, Run},
+    client::{self, Failure, Reason, Run, Transport},
     clock,
     counters::Counters,
     history::{self, Event, Recorder},
@@ -53,7 +53,7 @@ pub fn run(settings: ChatSettings) -> Outcome {
         Ok(tokens) => tokens,
         Err(why) => return could_not_run(&why),
     };
-    if let Err(why) = allow_files(u64::from(settings.connections) + OTHER_FILES) {
+    if let Err(why) = allow_files(files(&settings)) {
         return could_not_run(&why);
     }
     let threads =
@@ -240,6 +240,12 @@ async fn settle(run: &Run, due: u64) {
             return;
         }
     }
+}
+
+/// Open files of a run: who reads over HTTP sends on a connection of its own.
+fn files(settings: &ChatSettings) -> u64 {
+    let by_post = settings.transport.iter().any(|transport| !matches!(transport, Transport::Stomp | Transport::Socket));
+    u64::from(settings.connections) * if by_post { 2 } else { 1 } + OTHER_FILES
 }
 
 fn tokens(settings: &ChatSettings) -> Result<Vec<String>, String> {

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
 use crate::{
     bench::settings::{self as bench, BaselineSettings, BenchSettings},
     chaos::settings::{self, ChaosSettings},
+    client::Transport,
     dialect::Dialect,
     payload::Payload,
     target::Target,
@@ -114,6 +115,9 @@ pub struct ChatSettings {
     #[arg(long, conflicts_with = "token", value_name = "FILE", help_heading = "Who")]
     pub token_file: Option<PathBuf>,
 
+    /// How clients speak to the server; several are handed round the members of each room
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "stomp", value_name = "LIST")]
+    pub transport: Vec<Transport>,
     /// How the server is spoken to.
     #[command(flatten)]
     pub dialect: Dialect,
@@ -214,6 +218,13 @@ impl ChatSettings {
             _ => client + attempt,
         };
         turn % urls
+    }
+
+    /// How a client speaks to the server.
+    pub fn transport_of(&self, client: u32) -> Transport {
+        // The members of a room, and the rooms of a seat, have all of them in turn.
+        let turn = (client % self.rooms) as usize + (client / self.rooms) as usize;
+        self.transport.get(turn % self.transport.len().max(1)).copied().unwrap_or(Transport::Stomp)
     }
 
     /// How many clients send.

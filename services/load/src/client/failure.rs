@@ -2,8 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use stomp_proto::ServerFrame;
-
 /// How far it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -35,17 +33,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(reason: Reason, text: String) -> Failure {
+    pub(in crate::client) fn new(reason: Reason, text: String) -> Failure {
         Failure { reason, text, status: None, retry_after: None, hopeless: false }
-    }
-
-    /// ERROR in answer to CONNECT or SUBSCRIBE.
-    pub(super) fn error(frame: &ServerFrame) -> Failure {
-        Failure {
-            retry_after: retry_after(frame),
-            hopeless: matches!(frame.headers.get("x-error-code"), Some("401" | "403" | "404" | "426")),
-            ..Failure::new(Reason::Stomp, error_text(frame))
-        }
     }
 
     /// What the user can do.
@@ -64,25 +53,4 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-/// ERROR's words: label or code, and message.
-pub(super) fn error_text(frame: &ServerFrame) -> String {
-    let get = |name| frame.headers.get(name);
-    // A soft one has its words in the body.
-    let message = get("message").map_or_else(|| String::from_utf8_lossy(&frame.body), Into::into);
-    match get("x-error").or(get("x-error-code")) {
-        Some(label) => format!("ERROR {label}: {message}"),
-        None => format!("ERROR: {message}"),
-    }
-}
-
-/// ERROR's `retry-after`.
-pub(super) fn retry_after(frame: &ServerFrame) -> Option<Duration> {
-    frame.headers.get("retry-after")?.parse().ok().map(Duration::from_secs)
-}
-
-/// ERROR's `x-error-code`.
-pub(super) fn error_code(frame: &ServerFrame) -> Option<u16> {
-    frame.headers.get("x-error-code")?.parse().ok()
 }

@@ -4,29 +4,32 @@
 //! | file | what |
 //! |---|---|
 //! | `mod.rs` | the life of a client, session after session |
-//! | `connect.rs` | from a URL to CONNECTED |
-//! | `session.rs` | RECEIPT, ERROR, heart-beats, until the end |
-//! | `room.rs` | SUBSCRIBE, MESSAGE |
+//! | `session.rs` | from the connection to the end |
+//! | `room.rs` | joining the room, its messages |
 //! | `sends.rs` | SENDs: the first time, their answers, again |
-//! | `wire.rs` | frames over a WebSocket |
+//! | `link/` | how it is spoken to the server: one file for each transport |
 //! | `outstanding.rs` | SENDs without answer |
 //! | `back_off.rs`, `failure.rs` | when to come back, and what went wrong |
 
 mod back_off;
-mod connect;
 mod failure;
+mod link;
 mod outstanding;
 mod room;
 mod sends;
 mod session;
-mod wire;
 
 pub use failure::{Failure, Reason};
+pub use link::Transport;
 pub use room::is_secret;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::sleep};
+use chat_proto::MessageId;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use crate::{
     checker::{Checker, Member},
@@ -37,11 +40,14 @@ use crate::{
     timetable::Timetable,
 };
 use back_off::BackOff;
+use link::{Heard, Opening};
 use sends::Again;
 use session::{End, Session};
 
 /// A session that lasted this long was a good one.
 const SETTLED: Duration = Duration::from_secs(10);
+/// How long a server may take to say goodbye to a probe.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What the clients of a run share.
 pub struct Run {
@@ -76,7 +82,7 @@ impl Run {
 struct Client {
     number: u32,
     member: Member,
-    room: String,
+    room: Arc<str>,
     /// Its next SEND in the timetable.
     turn: u64,
     /// SENDs written.
@@ -88,6 +94,8 @@ struct Client {
     /// As the server calls it.
     user: Option<String>,
     again: Again,
+    /// What is sent again is known again.
+    repeats: bool,
 }
 
 /// Connects, subscribes and leaves again, to hear whether a run can work at all.
@@ -95,7 +103,13 @@ struct Client {
 /// # Errors
 /// What went wrong.
 pub async fn probe(run: &Run, url: usize) -> Result<(), Failure> {
-    connect::probe(run, url).await
+    let room = run.room(run.checker.member(0).room).into();
+    let mut link = link::open(Opening { run, number: 0, url, room, from: None }).await?.link;
+    link.leave().map_err(|why| Failure::new(Reason::Stomp, why))?;
+    // Whether and how it answers is no matter of a probe's.
+    let over = async { while !matches!(poll_fn(|cx| link.poll_next(cx)).await, Heard::Goodbye | Heard::Closed(_)) {} };
+    let _ = timeout(GOODBYE, over).await;
+    Ok(())
 }
 
 /// The life of client `number`; ends when the run does.
@@ -114,13 +128,14 @@ impl Client {
         Client {
             number,
             member,
-            room: run.room(member.room),
+            room: run.room(member.room).into(),
             turn: 0,
             sent: 0,
             sessions: 0,
             token: None,
             user: None,
             again: Again::default(),
+            repeats: false,
         }
     }
 
@@ -131,8 +146,10 @@ impl Client {
         for attempt in 0.. {
             let url = run.settings.url_of(self.number, attempt);
             self.record(run, 1, || Event::Opening { url: run.settings.url[url].url.as_str().into() });
+            let opening = self.opening(run, url);
+            let from = opening.from.clone();
             let opened = tokio::select! {
-                opened = connect::connect(run, self.number, url) => opened,
+                opened = link::open(opening) => opened,
                 _ = end.wait_for(|end| *end) => return false,
             };
             let pause = match opened {
@@ -148,7 +165,7 @@ impl Client {
                     if self.sessions > 1 {
                         run.counters.reconnects.up();
                     }
-                    match Session::new(run, self, connection).live(end.clone()).await {
+                    match Session::new(run, self, connection, from.as_deref()).live(end.clone()).await {
                         End::Asked => return false,
                         End::Cut { lasted, retry_after, hopeless } => {
                             // Who is cut again and again keeps backing off.
@@ -171,6 +188,13 @@ impl Client {
             self.skip(run);
         }
         false
+    }
+
+    fn opening<'a>(&self, run: &'a Run, url: usize) -> Opening<'a> {
+        // Another server's message-ids say nothing about a place.
+        let token = self.token.as_ref().filter(|token| token.parse::<MessageId>().is_ok());
+        let from = token.filter(|_| !run.settings.no_resume).cloned();
+        Opening { run, number: self.number, url, room: Arc::clone(&self.room), from }
     }
 
     fn refused(&self, run: &Run, failure: &Failure) {

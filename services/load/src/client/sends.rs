@@ -2,11 +2,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use stomp_proto::{Command, ServerFrame, frame::client::encode};
-
 use super::{
     Client, Run,
-    failure::{error_code, error_text, retry_after},
+    link::{Problem, Say},
     outstanding::Waiting,
     session::{Ended, Session},
 };
@@ -22,9 +20,6 @@ const WINDOW: usize = 1_000;
 /// A repeat counts as one for two minutes of log time; what is older than this is not sent again.
 const REPEATABLE: u64 = 100_000_000_000;
 
-/// Labels of ERRORs after which a SEND is certainly not stored; those with `send_refused_` are, too.
-const REFUSALS: [&str; 6] = ["log_away", "forbidden", "unknown_destination", "too_large", "rate_limited", "too_many"];
-
 /// SENDs whose outcome is unknown and that are to be sent again, with the same key.
 #[derive(Default)]
 pub(super) struct Again {
@@ -37,7 +32,7 @@ pub(super) struct Again {
 impl Client {
     /// What may or may not be stored: to be sent again, if that is asked for, or left at that.
     pub(super) fn unknown(&mut self, run: &Run, mut send: Waiting, pause: Option<Duration>) {
-        let again = run.settings.retry && clock::now().saturating_sub(send.due) < REPEATABLE;
+        let again = run.settings.retry && self.repeats && clock::now().saturating_sub(send.due) < REPEATABLE;
         run.checker.unknown(self.member, send.turn, again);
         if again {
             send.attempt += 1;
@@ -95,7 +90,7 @@ impl Session<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.wire.is_blocked() || self.outstanding.len() >= WINDOW
+        self.link.is_full() || self.outstanding.len() >= WINDOW
     }
 
     fn send(&mut self, due: u64) -> Result<(), Ended> {
@@ -115,63 +110,49 @@ impl Session<'_> {
         let payload =
             Payload { run: run.id, room: client.member.room, turn, sender: client.number, number, due, attempt };
         let body = payload.write(settings.body as usize);
-        let prefix = settings.dialect.send_prefix.as_ref().unwrap_or(&settings.dialect.destination_prefix);
-        let destination = format!("{prefix}{}", client.room);
-        let key = settings.keys.then(|| format!("{:08x}-{}-{number}", run.id, client.number));
-        let receipt = (!settings.dialect.no_receipts).then(|| self.outstanding.push(send).to_string());
-        let secret = settings.authorization_on_send.then_some("Bearer must-not-reach-a-room");
-        let optional =
-            [("receipt", receipt.as_deref()), ("x-idempotency-key", key.as_deref()), ("Authorization", secret)];
-        let headers = [("destination", destination.as_str()), ("content-type", "text/plain")];
-        let headers = headers.into_iter().chain(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
-        let frame = encode(Command::Send, headers, &body, self.version);
-        // First the line, then the frame: what comes of it lies behind it.
+        let key = (settings.keys && self.keys).then(|| format!("{:08x}-{}-{number}", run.id, client.number));
+        let receipt = (!settings.dialect.no_receipts).then(|| self.outstanding.push(send));
+        // First the line, then the message: what comes of it lies behind it.
         self.client.record(run, 0, || Event::Send {
             n: number,
             attempt,
-            room: client.room.as_str().into(),
+            room: (*client.room).into(),
             key: key.as_deref().map(Into::into),
             size: body.len(),
         });
-        self.wire.send(frame).map_err(Ended::cut)
+        self.link.say(Say { receipt, key, body }).map_err(Ended::cut)
     }
 
-    /// RECEIPT of a SEND.
-    pub(super) fn receipted(&mut self, receipt: &str, frame: &ServerFrame) {
+    /// A SEND is stored.
+    pub(super) fn receipted(&mut self, receipt: u64, id: Option<&str>, ts: Option<i64>) {
         let run = self.run;
-        let Some(send) = receipt.parse().ok().and_then(|receipt| self.outstanding.take(receipt)) else {
+        let Some(send) = self.outstanding.take(receipt) else {
             return run.counters.errors.up("RECEIPT that nobody waits for");
         };
         run.counters.receipted.up();
         let late = clock::now().saturating_sub(send.due);
         latency::record(&mut run.latency.of(self.client.number).receipt, late);
-        let id = frame.headers.get("message-id");
         run.checker.receipted(self.client.member, send.turn, id);
-        self.client.record(run, 0, || Event::Receipt {
-            n: send.number,
-            attempt: send.attempt,
-            id: id.map(Into::into),
-            ts: frame.headers.get("timestamp").and_then(|ts| ts.parse().ok()),
-        });
+        let Waiting { number: n, attempt, .. } = send;
+        self.client.record(run, 0, || Event::Receipt { n, attempt, id: id.map(Into::into), ts });
     }
 
-    /// ERROR, or a soft one, that answers a SEND; false if it answers none.
-    pub(super) fn failed(&mut self, frame: &ServerFrame, soft: bool) -> bool {
+    /// A problem that answers a SEND, or something else that was called like one.
+    pub(super) fn failed(&mut self, receipt: u64, problem: &Problem) -> Result<(), Ended> {
+        self.note(problem);
         let run = self.run;
-        let receipt = frame.headers.get("receipt-id").and_then(|receipt| receipt.parse().ok());
-        let Some(send) = receipt.and_then(|receipt| self.outstanding.take(receipt)) else { return false };
-        let label = frame.headers.get("x-error").unwrap_or_default();
-        let refused = label.starts_with("send_refused_") || REFUSALS.contains(&label);
+        let Some(send) = self.outstanding.take(receipt) else { return self.tell(problem) };
+        let Problem { code, refused, soft, retry_after, .. } = *problem;
         self.client.record(run, 0, || Event::Failed {
             n: send.number,
             attempt: send.attempt,
-            code: error_code(frame),
+            code,
             outcome: if refused { Outcome::Refused } else { Outcome::Unknown },
             soft,
-            why: error_text(frame).into(),
+            why: problem.text.as_str().into(),
         });
         if !refused {
-            self.client.unknown(run, send, retry_after(frame));
+            self.client.unknown(run, send, retry_after);
         } else if send.attempt > 1 {
             // This copy is not stored; of those before it nobody knows.
             run.checker.unknown(self.client.member, send.turn, false);
@@ -179,6 +160,6 @@ impl Session<'_> {
             run.counters.refused.up();
             run.checker.refused(self.client.member, send.turn);
         }
-        true
+        Ok(())
     }
 }

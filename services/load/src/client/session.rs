@@ -1,8 +1,10 @@
-//! One session of a client: SUBSCRIBE, then SENDs by the timetable and whatever comes, until the end.
+//! One session of a client: into its room, then SENDs by the timetable and whatever comes, until the end.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::poll_fn,
+    time::{Duration, Instant},
+};
 
-use stomp_proto::{Command, ServerFrame, Version, frame::client::encode};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, sleep},
@@ -10,10 +12,8 @@ use tokio::{
 
 use super::{
     Client, Run,
-    connect::Connection,
-    failure::{error_code, error_text, retry_after},
+    link::{Connection, Heard, Joined, Link, Problem},
     outstanding::Outstanding,
-    wire::{Input, Wire},
 };
 use crate::history::{Event, Why};
 
@@ -23,11 +23,6 @@ const TOLERANCE: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A client counts as subscribed this much later where nothing confirms it.
 const NO_BARRIER: Duration = Duration::from_secs(1);
-
-pub(super) const JOIN: &str = "join";
-const BYE: &str = "bye";
-/// The subscription on which soft errors come.
-pub(super) const ERRORS: &str = "errors";
 
 /// How a session ended.
 pub(super) enum End {
@@ -54,8 +49,9 @@ impl Ended {
 pub(super) struct Session<'a> {
     pub(super) run: &'a Run,
     pub(super) client: &'a mut Client,
-    pub(super) wire: Wire,
-    pub(super) version: Version,
+    pub(super) link: Box<dyn Link + 'a>,
+    /// SENDs can carry keys.
+    pub(super) keys: bool,
     beat: Option<Duration>,
     pulse: Option<Duration>,
     pub(super) outstanding: Outstanding,
@@ -71,8 +67,13 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(run: &'a Run, client: &'a mut Client, connection: Connection) -> Session<'a> {
-        let Connection { wire, version, beat, pulse, user, server } = connection;
+    pub(super) fn new(
+        run: &'a Run,
+        client: &'a mut Client,
+        connection: Connection<'a>,
+        from: Option<&str>,
+    ) -> Session<'a> {
+        let Connection { link, beat, pulse, user, server, keys, repeats } = connection;
         let now = Instant::now();
         client.record(run, 0, || Event::Connected {
             user: user.as_deref().map(Into::into),
@@ -83,11 +84,17 @@ impl<'a> Session<'a> {
             client.give_up(run);
             client.user = user;
         }
+        client.repeats = repeats;
+        client.record(run, 0, || Event::Subscribe {
+            room: (*client.room).into(),
+            from: from.map(Into::into),
+            history: None,
+        });
         Session {
             run,
             client,
-            wire,
-            version,
+            link,
+            keys,
             beat,
             pulse,
             outstanding: Outstanding::default(),
@@ -129,8 +136,8 @@ impl<'a> Session<'a> {
 
     /// Says how it ended.
     async fn until_closed(&mut self, mut end: watch::Receiver<bool>) -> Ended {
-        if let Err(ended) = self.subscribe() {
-            return ended;
+        if let Err(why) = self.link.join() {
+            return Ended::cut(why);
         }
         let run = self.run;
         let number = self.client.number;
@@ -143,12 +150,12 @@ impl<'a> Session<'a> {
             let sends = self.joined && !self.leaving;
             let again = self.client.again_in().filter(|pause| sends && !pause.is_zero());
             let step = tokio::select! {
-                input = self.wire.next() => self.handle(input),
+                heard = poll_fn(|cx| self.link.poll_next(cx)) => self.handle(heard),
                 () = run.timetable.turn(number), if sends => Ok(()),
                 () = sleep(again.unwrap_or_default()), if again.is_some() => Ok(()),
                 _ = end.wait_for(|end| *end), if !self.leaving => self.leave(),
                 _ = beats.tick() => self.tick(),
-                () = &mut barrier, if run.settings.dialect.no_barrier && !self.joined => { self.join(None); Ok(()) }
+                () = &mut barrier, if run.settings.dialect.no_barrier && !self.joined => { self.join(Joined::default()); Ok(()) }
             };
             if let Err(ended) = step.and_then(|()| self.send_due()) {
                 return ended;
@@ -156,73 +163,62 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn handle(&mut self, input: Input) -> Result<(), Ended> {
+    fn handle(&mut self, heard: Heard) -> Result<(), Ended> {
         self.heard = Instant::now();
-        match input {
-            Input::Frame(frame) => match frame.command {
-                Command::Message if frame.headers.get("subscription") == Some(ERRORS) => {
-                    return self.soft_error(&frame);
-                }
-                Command::Message => self.message(&frame),
-                Command::Receipt => return self.receipt(&frame),
-                Command::Error => self.error(&frame),
-                _ => {}
-            },
-            Input::Life | Input::Drained => {}
-            Input::Closed(Ok(code)) => {
+        match heard {
+            Heard::Life | Heard::Drained => {}
+            Heard::Joined(joined) => self.join(joined),
+            Heard::Message(message) => self.message(&message),
+            Heard::Place(token) => self.client.token = Some(token),
+            Heard::Stored { receipt, id, ts } => self.receipted(receipt, id.as_deref(), ts),
+            Heard::Failed(receipt, problem) => return self.failed(receipt, &problem),
+            Heard::Problem(problem) => return self.problem(&problem),
+            Heard::Goodbye => return Err(Ended { code: 1000, why: Why::Asked, text: "goodbye".to_owned() }),
+            Heard::Closed(Ok(code)) => {
                 self.hopeless |= code >= 4500;
                 let why = if self.error { Why::Error } else { Why::Server };
                 return Err(Ended { code, why, text: code.to_string() });
             }
-            Input::Closed(Err(why)) => return Err(Ended::cut(why)),
+            Heard::Closed(Err(why)) => return Err(Ended::cut(why)),
         }
         Ok(())
     }
 
-    fn receipt(&mut self, frame: &ServerFrame) -> Result<(), Ended> {
-        match frame.headers.get("receipt-id").unwrap_or_default() {
-            JOIN => self.join(Some(frame)),
-            BYE => return Err(Ended { code: 1000, why: Why::Asked, text: "goodbye".to_owned() }),
-            receipt => self.receipted(receipt, frame),
+    /// Counts it; unless it is soft, the end follows.
+    pub(super) fn note(&mut self, problem: &Problem) {
+        let errors = &self.run.counters.errors;
+        if problem.soft {
+            return errors.up(&format!("soft {}", problem.text));
         }
-        Ok(())
-    }
-
-    /// The close follows.
-    fn error(&mut self, frame: &ServerFrame) {
-        self.run.counters.errors.up(&error_text(frame));
+        errors.up(&problem.text);
         self.error = true;
-        self.retry_after = retry_after(frame);
-        let code = error_code(frame);
-        self.hopeless |= matches!(code, Some(401 | 403 | 404 | 426));
-        if self.failed(frame, false) {
-            return;
-        }
-        if code == Some(410) {
-            let room = self.client.room.as_str();
-            self.client.record(self.run, 0, || Event::Gap { room: room.into(), code: 410 });
-            // Nothing told it `x-recovered:false`.
+        self.retry_after = problem.retry_after;
+        self.hopeless |= matches!(problem.code, Some(401 | 403 | 404 | 426));
+    }
+
+    /// What answers no SEND.
+    fn problem(&mut self, problem: &Problem) -> Result<(), Ended> {
+        self.note(problem);
+        self.tell(problem)
+    }
+
+    pub(super) fn tell(&mut self, problem: &Problem) -> Result<(), Ended> {
+        let Problem { code, soft, joining, .. } = *problem;
+        let text = problem.text.as_str();
+        if code == Some(410) && !soft {
+            self.client.record(self.run, 0, || Event::Gap { room: (*self.client.room).into(), code: 410 });
+            // Nothing told it that what it asked for is gone.
             if !self.joined {
                 self.client.token = None;
             }
         } else {
-            self.client.record(self.run, 0, || Event::Error { code, text: error_text(frame).into() });
+            self.client.record(self.run, 0, || Event::Error { code, text: text.into() });
         }
-    }
-
-    /// The session goes on, unless it could not join.
-    fn soft_error(&mut self, frame: &ServerFrame) -> Result<(), Ended> {
-        self.run.counters.errors.up(&format!("soft {}", error_text(frame)));
-        if self.failed(frame, true) {
-            return Ok(());
-        }
-        let code = error_code(frame);
-        self.client.record(self.run, 0, || Event::Error { code, text: error_text(frame).into() });
-        if frame.headers.get("receipt-id") != Some(JOIN) {
+        if !soft || !joining {
             return Ok(());
         }
         self.hopeless = matches!(code, Some(403 | 404));
-        Err(Ended { code: 1006, why: Why::Error, text: error_text(frame) })
+        Err(Ended { code: 1006, why: Why::Error, text: text.to_owned() })
     }
 
     fn tick(&mut self) -> Result<(), Ended> {
@@ -233,12 +229,11 @@ impl<'a> Session<'a> {
         if !self.joined && self.since.elapsed() > PATIENCE {
             return Err(Ended::cut("SUBSCRIBE was not confirmed".to_owned()));
         }
-        if self.beat.is_some() { self.wire.send(b"\n".to_vec()).map_err(Ended::cut) } else { Ok(()) }
+        if self.beat.is_some() { self.link.beat().map_err(Ended::cut) } else { Ok(()) }
     }
 
-    /// Whatever is on its way comes before the RECEIPT of DISCONNECT.
     fn leave(&mut self) -> Result<(), Ended> {
         self.leaving = true;
-        self.wire.send(encode(Command::Disconnect, [("receipt", BYE)], b"", self.version)).map_err(Ended::cut)
+        self.link.leave().map_err(Ended::cut)
     }
 }
