@@ -16,7 +16,7 @@
 //! | one write per connection | [`outbound`] |
 //!
 //! Around it: [`config`] every setting, [`disconnect`] every ending, [`readiness`] and [`admin`] what probes see,
-//! [`metrics`], [`shutdown`], [`page`]; [`spare`] and [`moment`] keep idle connections small, [`chance`] makes ids cheap.
+//! [`metrics`], [`shutdown`], [`page`], [`compare`]; [`spare`] and [`moment`] keep idle connections small, [`chance`] makes ids cheap.
 //!
 //! What it never does: join a consumer group, commit an offset, evaluate anything a client wrote, wait for a client,
 //! queue without a bound, or hold a lock, a task, a channel or a timer per connection (a client that polls is no connection:
@@ -25,6 +25,7 @@
 pub mod admin;
 pub mod auth;
 pub mod chance;
+pub mod compare;
 pub mod config;
 pub mod connection;
 pub mod context;

@@ -1,4 +1,4 @@
-//! The page at `/`: a few files inside the binary, answered with headers that allow this origin and nothing else.
+//! The pages, the chat at `/` and the ways into a room at `/compare`: a few files inside the binary, answered with headers that allow this origin and nothing else.
 
 use warp::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -11,15 +11,22 @@ use crate::server::text;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
      img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 
-/// Every file that the page consists of: path, content type, content.
+/// Every file that the pages consist of: path, content type, content.
 const FILES: &[(&str, &str, &[u8])] = &[
     ("/", "text/html; charset=utf-8", include_bytes!("../page/index.html")),
+    ("/compare", "text/html; charset=utf-8", include_bytes!("../page/compare.html")),
     ("/klatsch.js", "text/javascript; charset=utf-8", include_bytes!("../page/klatsch.js")),
     ("/frame.js", "text/javascript; charset=utf-8", include_bytes!("../page/frame.js")),
     ("/outbox.js", "text/javascript; charset=utf-8", include_bytes!("../page/outbox.js")),
     ("/timeline.js", "text/javascript; charset=utf-8", include_bytes!("../page/timeline.js")),
     ("/stomp.js", "text/javascript; charset=utf-8", include_bytes!("../page/stomp.js")),
+    ("/compare.js", "text/javascript; charset=utf-8", include_bytes!("../page/compare.js")),
+    ("/octets.js", "text/javascript; charset=utf-8", include_bytes!("../page/octets.js")),
+    ("/strip.js", "text/javascript; charset=utf-8", include_bytes!("../page/strip.js")),
+    ("/tally.js", "text/javascript; charset=utf-8", include_bytes!("../page/tally.js")),
+    ("/ways.js", "text/javascript; charset=utf-8", include_bytes!("../page/ways.js")),
     ("/style.css", "text/css; charset=utf-8", include_bytes!("../page/style.css")),
+    ("/compare.css", "text/css; charset=utf-8", include_bytes!("../page/compare.css")),
     ("/icon.svg", "image/svg+xml", include_bytes!("../page/icon.svg")),
 ];
 

@@ -24,6 +24,7 @@ use warp::{Filter, Rejection};
 
 use crate::admin::{self, MetricsText};
 use crate::auth::CredentialSettings;
+use crate::compare::{self, Compare};
 use crate::page;
 use crate::readiness::{Check, Readiness};
 use crate::rooms;
@@ -58,7 +59,7 @@ pub struct ServerSettings {
     pub echo_path: Option<String>,
     /// Whether rooms are served over plain HTTP, as streams of events and on plain WebSockets.
     pub http_api: bool,
-    /// Whether the page is served at `/`.
+    /// Whether the pages are served: the chat at `/`, the four ways into a room at `/compare`.
     pub page: bool,
     /// Whether an upgrade is refused that offers subprotocols and none of ours (stomp.md W02).
     pub strict: bool,
@@ -123,6 +124,8 @@ pub struct ServerParts {
     pub events: Arc<dyn ServerEvents>,
     /// Writes `/metrics`.
     pub metrics: MetricsText,
+    /// What the page `/compare` asks for.
+    pub compare: Compare,
 }
 
 /// All listeners, bound; [`Server::run`] serves them.
@@ -198,7 +201,7 @@ impl Server {
         let admin_slots = Slots::new(128, 128, 0);
         let admin_routes = admin::route(Arc::clone(&parts.readiness), Arc::clone(&parts.metrics));
         let events = Arc::clone(&parts.events);
-        let serve_page = settings.page;
+        let page = settings.page.then(|| (parts.compare, Arc::clone(&parts.origin)));
         let door = stomp::Door {
             readiness: Arc::clone(&parts.readiness),
             sockets: Arc::clone(&parts.sockets),
@@ -228,8 +231,9 @@ impl Server {
                 tokio::spawn(stomp::run(tokio::net::TcpListener::from_std(stomp)?, door));
             }
             tokio::spawn(accept::run(admin, admin_routes, admin_slots, admin_limits, quiet));
-            if serve_page {
-                let routes = or_not_found(below_paths.or(page::route()).unify());
+            if let Some((compare, origin)) = page {
+                let pages = page::route().or(compare::route(compare, origin)).unify();
+                let routes = or_not_found(below_paths.or(pages).unify());
                 tokio::spawn(accept::run(public, routes, slots, limits, events));
             } else {
                 tokio::spawn(accept::run(public, or_not_found(below_paths), slots, limits, events));

@@ -174,14 +174,17 @@ fn the_page_about_clients_has_their_versions() {
     for (name, version) in npm["dependencies"].as_object().unwrap() {
         let version = version.as_str().unwrap().rsplit('@').next().unwrap();
         match name.as_str() {
-            "playwright-core" | "rxjs" | "ws" => {}
+            "playwright-core" | "rxjs" => {}
             "stompjs-5" | "stompjs-6" => assert!(row("`@stomp/stompjs`").contains(version), "{name} {version}"),
             name => assert!(row(&format!("`{name}`")).contains(version), "{name} {version}"),
         }
     }
     let python = read("python/requirements.txt");
-    let version = python.lines().find_map(|line| line.strip_prefix("stomp-py==")?.split(' ').next()).unwrap();
-    assert!(row("`stomp.py`").contains(version), "stomp.py {version}");
+    for (package, client) in [("stomp-py", "stomp.py"), ("httpx-sse", "httpx-sse")] {
+        let begin = format!("{package}==");
+        let version = python.lines().find_map(|line| line.strip_prefix(&begin)?.split(' ').next()).unwrap();
+        assert!(row(&format!("`{client}`")).contains(version), "{client} {version}");
+    }
     let java = read("java/pom.xml");
     let version = java.split_once("<spring.version>").unwrap().1.split('<').next().unwrap();
     assert!(row("`WebSocketStompClient`").contains(version), "Spring {version}");

@@ -72,7 +72,7 @@ pub(super) struct Flags {
     /// This edge's name, unique and stable: part of Kafka's group.id [default: the host's name]
     #[arg(long, env = "KLATSCH_INSTANCE", value_name = "NAME", help_heading = "Addresses")]
     pub(super) instance: Option<String>,
-    /// Serve the chat page at /
+    /// Serve the chat page at /, and at /compare one that compares the ways into a room
     #[arg(long, env = "KLATSCH_PAGE", help_heading = "Addresses")]
     pub(super) page: bool,
     /// For trying out: --page, --auth open, and a log inside the process unless --kafka is given

@@ -106,6 +106,7 @@ fn config(flags: &Flags, faults: &mut Collector) -> Config {
             .take("http-api", &flags.http_api, |text| values::one_of(text, &[("on", true), ("off", false)])),
         instance,
         page: flags.page || flags.dev,
+        cut: flags.dev,
         log,
         topic: topic(flags, faults),
         auth: authentication::choice(flags, &[("--listen", Some(listen)), ("--stomp-listen", stomp_listen)], faults),

@@ -59,8 +59,10 @@ pub struct Config {
     pub http_api: bool,
     /// This edge's name: part of `group.id`.
     pub instance: String,
-    /// Serve the chat page.
+    /// Serve the pages: the chat, and the four ways into a room.
     pub page: bool,
+    /// Whether the page may have every connection cut: a developer's edge.
+    pub cut: bool,
     /// Which log.
     pub log: LogChoice,
     /// The topic and what it must be like.

@@ -71,6 +71,17 @@ impl Connection {
         matches!(self.phase, Phase::Closing { .. }) && self.outbound.is_empty() && self.transport.take_end()
     }
 
+    /// Cut off without a word; what the client has sent and nobody has looked at is lost with it.
+    pub fn cut(&mut self, cx: &mut Context<'_>) {
+        self.outbound.abandon();
+        self.depart(cx);
+        if !matches!(self.phase, Phase::Closing { .. } | Phase::Dead { .. }) {
+            cx.metrics.closed(Ending::ClientLost);
+            self.log(Ending::ClientLost, None, None, cx);
+        }
+        self.phase = Phase::Dead { linger_zero: true };
+    }
+
     /// The socket is gone.
     pub fn lost(&mut self, cx: &mut Context<'_>) {
         self.outbound.abandon();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    compare::{self, Compare},
     log::{Budget, Rewind, Start},
     looker::{self, Allowance, Desk, LOOKERS, Looking},
     repeats,
@@ -207,7 +208,15 @@ fn server_parts(
         origin: Arc::new(move |origin_of, host| origin.allows(origin_of, host)),
         events: Arc::clone(metrics) as _,
         metrics: Arc::new(move || text.encode()),
+        compare: compare(config, metrics, mail),
     }
+}
+
+fn compare(config: &Config, metrics: &Arc<Metrics>, mail: &[Arc<Mailboxes>]) -> Compare {
+    let (metrics, mail) = (Arc::clone(metrics), mail.to_vec());
+    // A mailbox that is full of orders belongs to a worker that has other troubles.
+    let cut = move || mail.iter().for_each(|mail| mail.control.try_push(Control::Cut).unwrap_or_default());
+    Compare { held: Arc::new(move || compare::held(&metrics.encode())), cut: config.cut.then(|| Arc::new(cut) as _) }
 }
 
 /// New connections go to the workers in turn.

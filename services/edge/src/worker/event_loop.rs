@@ -151,6 +151,7 @@ fn handle_control<L: Log>(core: &mut Core<TcpStream, Outlets<L>>, what: Control)
             core.drain(rate, seed as u64);
         }
         Control::CloseAll => core.close_all(),
+        Control::Cut => core.cut_all(),
     }
 }
 

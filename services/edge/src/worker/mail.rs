@@ -102,6 +102,12 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         all.into_iter().for_each(|slot| self.with(slot, Connection::shut_down));
     }
 
+    /// Cuts every connection off without a word.
+    pub fn cut_all(&mut self) {
+        let all: Vec<usize> = self.slots.iter().map(|(slot, _)| slot).collect();
+        all.into_iter().for_each(|slot| self.with(slot, Connection::cut));
+    }
+
     /// Closes those whose turn has come.
     pub(super) fn go_on_draining(&mut self) {
         let Some(drain) = &mut self.drain else { return };

@@ -47,6 +47,8 @@ pub enum Control {
     },
     /// Close what is left, at once.
     CloseAll,
+    /// Cut every connection off, as a network does that breaks.
+    Cut,
 }
 
 /// The mailboxes of one worker.

@@ -7,7 +7,10 @@ fn the_page_allows_its_own_origin_only() {
     let edge = Edge::start(|_| ());
     for (path, content_type) in [
         ("/", "text/html; charset=utf-8"),
+        ("/compare", "text/html; charset=utf-8"),
         ("/klatsch.js", "text/javascript; charset=utf-8"),
+        ("/ways.js", "text/javascript; charset=utf-8"),
+        ("/compare.css", "text/css; charset=utf-8"),
         ("/stomp.js", "text/javascript; charset=utf-8"),
         ("/style.css", "text/css; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
@@ -59,5 +62,45 @@ fn the_page_is_read_only_and_optional() {
     assert_eq!(edge.ask("GET /../Cargo.toml HTTP/1.1\r\nHost: a\r\n\r\n").status, 404);
 
     let edge = Edge::start(|settings| settings.page = false);
-    assert_eq!(edge.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status, 404);
+    for path in ["/", "/compare", "/compare/state", "/compare/cut"] {
+        assert_eq!(edge.ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).status, 404, "{path}");
+    }
+}
+
+/// What the page counts with: how long the fields were that its browser has sent, each name once.
+#[test]
+fn the_state_tells_how_long_the_fields_of_its_request_were() {
+    let edge = Edge::start(|_| ());
+    let answer = edge.ask("GET /compare/state HTTP/1.1\r\nHost: a\r\nX-Two: 1\r\nx-two: 22\r\n\r\n");
+    assert_eq!((answer.status, answer.field("content-type")), (200, Some("application/json")));
+    assert_eq!(
+        (answer.field("cache-control"), answer.field("x-content-type-options")),
+        (Some("no-store"), Some("nosniff"))
+    );
+    let state: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let two = "X-Two: 1\r\nx-two: 22\r\n".len();
+    assert_eq!(state["request"], serde_json::json!({"host": "Host: a\r\n".len(), "x-two": two}));
+    assert_eq!(state["cut"], true);
+    let refused = edge.ask("POST /compare/state HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!((refused.status, refused.field("allow")), (405, Some("GET, HEAD")));
+}
+
+/// A page of another origin must not cut connections through its reader's browser.
+#[test]
+fn only_the_page_itself_may_cut_the_connections() {
+    let edge = Edge::start(|_| ());
+    let ask = |method: &str, more: &str| {
+        edge.ask(format!("{method} /compare/cut HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n{more}\r\n"))
+    };
+    for origin in ["Origin: https://evil.example\r\n", "Origin: null\r\n", "Origin: https://a\r\nOrigin: https://a\r\n"]
+    {
+        assert_eq!(ask("POST", origin).status, 403, "{origin}");
+    }
+    let refused = ask("GET", "");
+    assert_eq!((refused.status, refused.field("allow")), (405, Some("POST")));
+    assert_eq!(edge.events.count("cut"), 0);
+    for origin in ["Origin: https://a\r\n", ""] {
+        assert_eq!(ask("POST", origin).status, 200);
+    }
+    assert_eq!(edge.events.count("cut"), 2);
 }

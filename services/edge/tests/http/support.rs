@@ -8,9 +8,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use klatsch_edge::compare::Compare;
 use klatsch_edge::readiness::{Check, Readiness};
 use klatsch_edge::server::{Server, ServerEvents, ServerHandle, ServerParts, ServerSettings};
 use klatsch_edge::upgrade::{Socket, Sockets};
+use serde_json::json;
 
 /// Nothing on loopback takes this long; a test that waits for it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -104,6 +106,7 @@ impl Edge {
         let readiness = Readiness::new(|| ());
         let (handed, sockets) = mpsc::sync_channel(10_000);
         let sink = Arc::new(Sink { handed, refuses: AtomicBool::default(), full: AtomicBool::default() });
+        let counted = Arc::clone(&events);
         let parts = ServerParts {
             readiness: Arc::clone(&readiness),
             sockets: Arc::clone(&sink) as Arc<dyn Sockets>,
@@ -113,6 +116,10 @@ impl Edge {
             }),
             events: Arc::clone(&events) as Arc<dyn ServerEvents>,
             metrics: Arc::new(|| "# EOF\n".to_owned()),
+            compare: Compare {
+                held: Arc::new(|| json!({"transports": {}})),
+                cut: Some(Arc::new(move || counted.opened("cut"))),
+            },
         };
         let server = Server::bind(settings, parts)?;
         let (address, admin, handle) = (server.local_addr().unwrap(), server.admin_addr().unwrap(), server.handle());

@@ -35,7 +35,7 @@ export async function launch() {
 /**
  * One reader: a page in a browser context of its own (its own storage, its own network), with the nickname known.
  * `faults` collects uncaught errors, console errors and violations of the content security policy. While `outage` is
- * true, the browser's own line about a WebSocket that cannot be opened is none.
+ * true, the browser's own lines about connections that are lost or cannot be opened are none.
  */
 export class Reader {
   static opened = [];
@@ -65,7 +65,7 @@ export class Reader {
 
   #logged(line) {
     if (line.type() !== 'error' && line.type() !== 'warning') return;
-    if (this.outage && /^WebSocket connection to '.*' failed/.test(line.text())) return;
+    if (this.outage && /^WebSocket connection to '.*' failed|^Failed to load resource: net::ERR_/.test(line.text())) return;
     this.faults.push(`${line.type()}: ${line.text()}`);
   }
 

@@ -30,8 +30,14 @@ impl Users {
 
     /// A token for this name.
     pub fn token(name: &str) -> String {
+        Self::token_with(name, &json!({}))
+    }
+
+    /// The same with more claims.
+    pub fn token_with(name: &str, more: &serde_json::Value) -> String {
         let exp = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_secs(600);
-        let claims = json!({"sub": name, "exp": exp.as_secs()});
+        let mut claims = json!({"sub": name, "exp": exp.as_secs()});
+        claims.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
         encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
     }
 
