@@ -25,7 +25,7 @@ use crate::{
     shutdown::{End, Shutdown, Supervisor, ThreadEnd},
     tail::Bounds,
     tokens::{self, TokenDesk},
-    worker::{self, Control, LogGate, Mailboxes, Outlets, ReportsToWorkers, Worker},
+    worker::{self, Control, LogGate, Mailboxes, Outlets, Reception, ReportsToWorkers, Requests, Worker},
 };
 
 mod drain;
@@ -77,7 +77,9 @@ struct Edge {
     shutdown: Shutdown,
     supervisor: Supervisor,
     ends: Receiver<ThreadEnd>,
+    /// The workers', and behind them that of the requests.
     mail: Vec<Arc<Mailboxes>>,
+    reception: Reception,
     server: ServerHandle,
 }
 

@@ -49,7 +49,7 @@ pub mod outbound;
 pub mod page;
 pub mod readiness;
 pub mod repeats;
-mod rooms;
+pub mod rooms;
 pub mod send_rate;
 pub mod server;
 pub mod shutdown;

@@ -6,41 +6,75 @@
 //! | `path.rs`, `query.rs` | what is asked for, and of which room |
 //! | `problem.rs` | what is answered instead |
 //! | `opening.rs` | what is said for a client that speaks no STOMP |
+//! | `publish.rs`, `batch.rs` | messages on their way in: one, or many on a line each (`send.rs`, `body.rs`, `ndjson.rs`) |
+//! | `messages.rs` | messages that are there, and the next one (`session.rs`: the session of a request) |
 //! | `events.rs`, `socket.rs` | streams: their connections leave HTTP |
+//! | `openapi.yaml` | all of it, as OpenAPI describes it |
 //!
 //! Each of them opens a session as a client of STOMP would, and says on its behalf what such a client says: what a request
 //! may do is decided nowhere else.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Buf;
 use futures_util::Stream;
 use hyper::upgrade::OnUpgrade;
-use warp::http::{HeaderMap, Method};
+use serde::Serialize;
+use warp::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, X_CONTENT_TYPE_OPTIONS};
+use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
+use crate::auth::UpgradeCredentials;
 use crate::cors::Cors;
-use crate::server::Peer;
-use crate::upgrade::{Request, Upgrades};
+use crate::readiness::Check;
+use crate::server::{Peer, Staying};
+use crate::transport::Kind;
+use crate::upgrade::{Refusal, Request, Upgrades};
+use crate::worker::Pipes;
+use body::Body;
+use opening::Opening;
 use path::{Asked, Part};
 use problem::{Problem, only, refused};
 use query::Query;
+pub use send::RequestBounds;
+use session::Session;
 
+mod batch;
+mod body;
 mod events;
+mod messages;
+pub mod ndjson;
 mod opening;
 mod path;
 mod problem;
+mod publish;
 mod query;
+mod send;
+mod session;
 mod socket;
 
 /// Fields that pages of other origins may read beside those that every page may.
 const EXPOSED: &str = "ETag, Retry-After";
 
+const JSON: &str = "application/json";
+const DESCRIPTION: &str = include_str!("rooms/openapi.yaml");
+
 /// What is served for rooms.
 pub(crate) struct Service {
     upgrades: Arc<Upgrades>,
+    /// Sessions of requests that are answered within HTTP.
+    pipes: Arc<Pipes>,
+    bounds: RequestBounds,
+}
+
+/// A request whose client has been let in.
+struct Entered {
+    session: Session,
+    /// Its connection is not one that dawdles over a request.
+    staying: Staying,
 }
 
 /// The rooms as a route, if they are served; other paths are rejected as not found.
@@ -72,8 +106,8 @@ pub(crate) fn route(
 
 impl Service {
     /// Rooms for whoever gets past these gates.
-    pub(crate) fn new(upgrades: Arc<Upgrades>) -> Self {
-        Self { upgrades }
+    pub(crate) fn new(upgrades: Arc<Upgrades>, pipes: Arc<Pipes>, bounds: RequestBounds) -> Self {
+        Self { upgrades, pipes, bounds }
     }
 
     /// `None`: nothing is there.
@@ -81,14 +115,13 @@ impl Service {
         &self,
         path: &str,
         request: Request,
-        _body: impl Stream<Item = Result<B, warp::Error>> + Send,
+        body: impl Stream<Item = Result<B, warp::Error>> + Send,
     ) -> Option<Response> {
         let asked = path::parse(path)?;
         let methods = match asked {
-            // Its files come with the requests that are answered within HTTP.
-            Asked::Room(_, Part::Messages) => return None,
-            Asked::Room(_, Part::Events) | Asked::Events => "GET, HEAD, OPTIONS",
+            Asked::Room(_, Part::Messages) => "GET, HEAD, POST, OPTIONS",
             Asked::Room(_, Part::Socket) => "GET, OPTIONS",
+            Asked::Room(_, Part::Events) | Asked::Events | Asked::Description => "GET, HEAD, OPTIONS",
         };
         let cors = match Cors::judge(&request.method, &request.headers, &self.upgrades.origin) {
             Ok(cors) => cors.exposing(EXPOSED),
@@ -104,10 +137,11 @@ impl Service {
             return Some(cors.allow(only(methods)));
         }
         let answer = match asked {
-            Asked::Room(_, Part::Messages) => return None,
+            Asked::Room(segment, Part::Messages) => Ok(self.of_messages(segment, &request, body).await),
             Asked::Room(segment, part) => self.of_one(segment, part, request, &cors),
             Asked::Events => Query::parse(request.query.as_deref())
                 .and_then(|query| self.events(&request, &cors, &query, Self::rooms_asked(&query)?)),
+            Asked::Description => Ok(octets(StatusCode::OK, "application/yaml", DESCRIPTION.into())),
         };
         Some(cors.allow(answer.unwrap_or_else(|problem| problem.response())))
     }
@@ -119,4 +153,64 @@ impl Service {
             _ => self.events(&request, cors, &query, vec![room]),
         }
     }
+
+    async fn of_messages<B: Buf>(
+        &self,
+        segment: &str,
+        request: &Request,
+        body: impl Stream<Item = Result<B, warp::Error>> + Send,
+    ) -> Response {
+        let mut body = pin!(body);
+        let mut body = Body::new(body.as_mut(), self.bounds.body_timeout);
+        let publishes = request.method == Method::POST;
+        let answer = match (self.upgrades.admit(), path::room(segment)) {
+            (Err(refusal), _) => {
+                self.upgrades.events.opened(refusal.name());
+                Ok(refused(refusal))
+            }
+            (Ok(()), Err(problem)) => Err(problem),
+            (Ok(()), Ok(room)) if publishes => self.publish(request, &room, &mut body).await,
+            (Ok(()), Ok(room)) => self.messages(request, &room).await,
+        };
+        // Who asked before sending is told in time.
+        if !request.headers.contains_key(EXPECT) {
+            body.ignore().await;
+        }
+        let problem = |problem: Problem| if publishes { problem.not_stored() } else { problem };
+        let mut answer = answer.unwrap_or_else(|it| problem(it).response());
+        if self.upgrades.readiness.fails(Check::Drain) {
+            // The next request may reach another edge.
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+
+    /// Opens the request's session, which is told `opening`, and waits until it has let the client in.
+    async fn enter(&self, request: &Request, opening: Opening) -> Result<Entered, Problem> {
+        let full = || Problem::refusal(Refusal::Full);
+        let peer = request.peer.as_ref().ok_or_else(full)?;
+        let query = request.query.as_deref();
+        let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.upgrades.credentials);
+        let pipe = self.pipes.open(Kind::Lines, credentials, peer.guard.clone(), opening.octets());
+        let mut session = Session::new(pipe.ok_or_else(full)?);
+        session.enter().await?;
+        Ok(Entered { session, staying: peer.stay.let_in() })
+    }
+}
+
+/// An answer that nobody keeps.
+fn octets(status: StatusCode, content_type: &'static str, octets: Vec<u8>) -> Response {
+    let mut response = Response::new(octets.into());
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The same for an object.
+fn json(status: StatusCode, object: &impl Serialize) -> Response {
+    // Texts and numbers are always JSON.
+    octets(status, JSON, serde_json::to_vec(object).unwrap_or_default())
 }

@@ -27,9 +27,10 @@ use crate::auth::CredentialSettings;
 use crate::compare::{self, Compare};
 use crate::page;
 use crate::readiness::{Check, Readiness};
-use crate::rooms;
+use crate::rooms::{self, RequestBounds};
 use crate::sockjs::{self, XhrSettings};
 use crate::upgrade::{OriginCheck, Sockets, Upgrades};
+use crate::worker::Pipes;
 use connection::Limits;
 pub(crate) use connection::Peer;
 pub(crate) use leaving::{Leaving, Stream};
@@ -59,6 +60,8 @@ pub struct ServerSettings {
     pub echo_path: Option<String>,
     /// Whether rooms are served over plain HTTP, as streams of events and on plain WebSockets.
     pub http_api: bool,
+    /// What requests for rooms are bound by.
+    pub requests: RequestBounds,
     /// Whether the pages are served: the chat at `/`, the four ways into a room at `/compare`.
     pub page: bool,
     /// Whether an upgrade is refused that offers subprotocols and none of ours (stomp.md W02).
@@ -68,11 +71,11 @@ pub struct ServerSettings {
     /// Open connections at most from one IPv4 address or one IPv6 /64 network; 0 means no such bound. The address is
     /// the TCP peer's: behind a proxy this is the proxy.
     pub max_per_address: usize,
-    /// Connections at most that are still speaking HTTP.
+    /// Connections at most that speak HTTP and that nobody has let in.
     pub max_half_open: usize,
     /// A request's head must be complete within this time; an idle HTTP connection is closed after it.
     pub header_timeout: Duration,
-    /// A connection must be upgraded or done within this time.
+    /// A connection must be upgraded, let in or done within this time.
     pub http_lifetime: Duration,
 }
 
@@ -87,6 +90,7 @@ impl Default for ServerSettings {
             public_url: None,
             echo_path: None,
             http_api: true,
+            requests: RequestBounds::default(),
             page: false,
             strict: false,
             max_connections: 50_000,
@@ -126,6 +130,8 @@ pub struct ServerParts {
     pub metrics: MetricsText,
     /// What the page `/compare` asks for.
     pub compare: Compare,
+    /// Where requests for rooms open sessions.
+    pub requests: Arc<Pipes>,
 }
 
 /// All listeners, bound; [`Server::run`] serves them.
@@ -219,7 +225,8 @@ impl Server {
         let (paths, echo, public_url) = (settings.websocket_paths, settings.echo_path, settings.public_url);
         let xhr = settings.xhr.map(|settings| sockjs::Sessions::new(settings, Arc::clone(&slots)));
         let upgrades = Arc::new(upgrades);
-        let rooms = settings.http_api.then(|| rooms::Service::new(Arc::clone(&upgrades)));
+        let rooms =
+            settings.http_api.then(|| rooms::Service::new(Arc::clone(&upgrades), parts.requests, settings.requests));
         let service = sockjs::Service::new(paths, echo, upgrades, xhr, public_url);
         runtime.block_on(async {
             let below_paths = sockjs::route(Arc::new(service));
@@ -265,9 +272,14 @@ impl ServerHandle {
         self.slots.open()
     }
 
-    /// Public connections that still speak HTTP.
+    /// Public connections that speak HTTP, and that nobody has let in.
     pub fn half_open(&self) -> usize {
         self.slots.half_open()
+    }
+
+    /// Those of them that speak HTTP and have no request that is waited for.
+    pub fn idle(&self) -> usize {
+        self.slots.idle()
     }
 
     /// The runtime of the HTTP thread, for short work that should not disturb the workers.

@@ -145,6 +145,15 @@ impl Supervisor {
         })
     }
 
+    /// The same for a task that is to run on somebody else's thread, as long as its runtime.
+    pub fn watch<F: Future<Output = ()>>(&self, name: &str, body: F) -> impl Future<Output = ()> + use<F> {
+        let guard = self.guard(name);
+        async move {
+            let asked = std::env::var_os(TEST_PANIC).is_some_and(|task| task == *guard.name);
+            if asked { panic!("{TEST_PANIC} asked for it") } else { body.await }
+        }
+    }
+
     /// For a thread that somebody else starts: the value reports the end of its owner when it is dropped.
     pub fn guard(&self, name: &str) -> ThreadGuard {
         let (ends, some_ended) = (self.ends.clone(), Arc::clone(&self.some_ended));

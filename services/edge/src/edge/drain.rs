@@ -20,11 +20,11 @@ impl Edge {
         let rate = (open as f64 / pace.as_secs_f64()).max(SLOWEST).min(f64::from(self.config.limits.drain_rate));
         tracing::info!(event = "draining", open, rate, "draining; a second signal exits at once");
         self.metrics.state.draining.set(1);
-        self.tell_workers(Control::Drain { rate: rate / self.mail.len() as f64 });
+        self.tell_workers(Control::Drain { rate, open });
         let mut cut = false;
         let mut alone: Option<Instant> = None;
         while self.server.connections() > 0 && begun.elapsed() < self.config.times.grace {
-            if self.server.connections() > self.server.half_open() {
+            if self.server.connections() > self.server.idle() {
                 alone = None;
             } else if alone.get_or_insert_with(Instant::now).elapsed() > LAST_ANSWERS {
                 break;

@@ -1,11 +1,14 @@
 //! The start: addresses first, so that probes are answered while Kafka is waited for; then the threads.
 
+use mio::Waker;
+
 use super::*;
 use crate::{
     compare::{self, Compare},
     log::{Budget, Rewind, Start},
     looker::{self, Allowance, Desk, LOOKERS, Looking},
     repeats,
+    rooms::RequestBounds,
     send_rate::SendRate,
     sockjs::XhrSettings,
     upgrade::{Socket, Sockets},
@@ -40,10 +43,15 @@ pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edg
     let mut mail = Vec::new();
     for _ in 0..config.limits.workers {
         let poll = Poll::new()?;
-        mail.push(Arc::new(Mailboxes::new(poll.registry(), worker::BELL, 2 * IN_FLIGHT)?));
+        let waker = Waker::new(poll.registry(), worker::BELL)?;
+        // Fails only when the worker's poll is gone, and with it the worker.
+        mail.push(Arc::new(Mailboxes::new(move || waker.wake().unwrap_or_default(), 2 * IN_FLIGHT)));
         polls.push(poll);
     }
-    let server = Server::bind(server_settings(&config), server_parts(&config, &metrics, &readiness, &mail))?;
+    let reception = Reception::new(config.limits.max_connections, 2 * IN_FLIGHT);
+    let parts = server_parts(&config, &metrics, &readiness, &mail, &reception);
+    mail.push(Arc::clone(&reception.mail));
+    let server = Server::bind(server_settings(&config), parts)?;
     let (listen, admin, stomp) = (server.local_addr()?, server.admin_addr()?, server.stomp_addr()?);
     let handle = server.handle();
     let (supervisor, ends) = Supervisor::new();
@@ -59,7 +67,7 @@ pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edg
     }
     let on_drain = readiness.clone();
     shutdown.on_drain(move || on_drain.set(Check::Drain, Err("draining".to_owned())));
-    Ok((Edge { config, metrics, readiness, shutdown, supervisor, ends, mail, server: handle }, polls))
+    Ok((Edge { config, metrics, readiness, shutdown, supervisor, ends, mail, reception, server: handle }, polls))
 }
 
 /// A line for whoever started us; a closed stdout is their affair.
@@ -134,15 +142,17 @@ impl Edge {
     ) -> io::Result<()> {
         let settings = Arc::new(connection_settings(&self.config));
         let (desk, waiting) = TokenDesk::new(self.config.authenticator());
+        let outlets = |worker| Outlets {
+            log: Arc::clone(log),
+            follower: Arc::clone(follower),
+            identities: Arc::clone(&desk),
+            gate: Arc::clone(gate),
+            worker,
+            unasked: Default::default(),
+        };
+        let workers = polls.len();
         for (index, poll) in polls.into_iter().enumerate() {
-            let outlets = Outlets {
-                log: Arc::clone(log),
-                follower: Arc::clone(follower),
-                identities: Arc::clone(&desk),
-                gate: Arc::clone(gate),
-                worker: index,
-                unasked: Default::default(),
-            };
+            let outlets = outlets(index);
             let (mail, metrics) = (Arc::clone(&self.mail[index]), Arc::clone(&self.metrics));
             let worker = Worker::new(poll, mail, outlets, Arc::clone(&settings), metrics);
             let name = format!("worker-{index}");
@@ -153,6 +163,10 @@ impl Edge {
                 }
             })?;
         }
+        let (reception, metrics) = (self.reception.clone(), Arc::clone(&self.metrics));
+        let requests = Requests::new(reception, outlets(workers), Arc::clone(&settings), metrics);
+        let heartbeat = self.readiness.heartbeat("requests", SILENT);
+        self.server.runtime().spawn(self.supervisor.watch("requests", requests.run(heartbeat)));
         let (workers, heartbeat) = (OnceLock::from(self.mail.clone()), self.readiness.heartbeat("tokens", SILENT));
         self.supervisor.supervise("tokens", move || tokens::run(&desk, &waiting, &workers, &heartbeat))?;
         Ok(())
@@ -181,6 +195,7 @@ fn server_settings(config: &Config) -> ServerSettings {
         xhr: config.sockjs.xhr.then(|| xhr_settings(config)),
         public_url: config.sockjs.public_url.clone(),
         http_api: config.http_api,
+        requests: request_bounds(config),
         page: config.page,
         strict: config.profile == crate::config::Profile::Strict,
         max_connections: config.limits.max_connections,
@@ -194,12 +209,26 @@ fn xhr_settings(config: &Config) -> XhrSettings {
     XhrSettings { response_bytes: config.sockjs.response_bytes, frame_bytes: (connect_frame, config.max_frame()) }
 }
 
+/// Those of a SEND.
+fn request_bounds(config: &Config) -> RequestBounds {
+    let stomp = stomp_proto::Limits::default();
+    RequestBounds {
+        body_bytes: config.limits.max_body,
+        head_bytes: config.limits.max_headers,
+        line_bytes: stomp.header_line_bytes,
+        headers: stomp.headers,
+        body_timeout: config.times.frame,
+    }
+}
+
 fn server_parts(
     config: &Config,
     metrics: &Arc<Metrics>,
     readiness: &Arc<Readiness>,
     mail: &[Arc<Mailboxes>],
+    reception: &Reception,
 ) -> ServerParts {
+    let everybody: Vec<_> = mail.iter().chain([&reception.mail]).cloned().collect();
     let (origin, text) = (config.origin.clone(), Arc::clone(metrics));
     ServerParts {
         readiness: Arc::clone(readiness),
@@ -208,12 +237,13 @@ fn server_parts(
         origin: Arc::new(move |origin_of, host| origin.allows(origin_of, host)),
         events: Arc::clone(metrics) as _,
         metrics: Arc::new(move || text.encode()),
-        compare: compare(config, metrics, mail),
+        compare: compare(config, metrics, everybody),
+        requests: Arc::clone(&reception.pipes),
     }
 }
 
-fn compare(config: &Config, metrics: &Arc<Metrics>, mail: &[Arc<Mailboxes>]) -> Compare {
-    let (metrics, mail) = (Arc::clone(metrics), mail.to_vec());
+fn compare(config: &Config, metrics: &Arc<Metrics>, mail: Vec<Arc<Mailboxes>>) -> Compare {
+    let metrics = Arc::clone(metrics);
     // A mailbox that is full of orders belongs to a worker that has other troubles.
     let cut = move || mail.iter().for_each(|mail| mail.control.try_push(Control::Cut).unwrap_or_default());
     Compare { held: Arc::new(move || compare::held(&metrics.encode())), cut: config.cut.then(|| Arc::new(cut) as _) }

@@ -11,6 +11,9 @@ const MOST: usize = 64;
 /// No edge has written this, so it is found nowhere: a subscription that asks for it hears that it has missed something.
 const UNREADABLE: &str = "?";
 
+/// The receipt that says that a session is open. No room is called so: it ends with a blank.
+pub(super) const ENTERED: &str = "in ";
+
 /// Frames, one behind the other.
 pub(super) struct Opening(Vec<u8>);
 
@@ -20,6 +23,25 @@ impl Opening {
         let beats = format!("0,{beats_ms}");
         let headers = [("accept-version", VERSION.as_str()), ("heart-beat", &beats), ("x-errors", "soft")];
         Self(encode(Command::Connect, headers.into_iter().take(if soft_errors { 3 } else { 2 }), b"", VERSION))
+    }
+
+    /// What every request begins with: once it is let in, [`ENTERED`] is receipted. What is refused later leaves the
+    /// session open.
+    pub(super) fn entering() -> Self {
+        let headers = [("id", "errors"), ("destination", ERRORS), ("receipt", ENTERED)];
+        Self::connect(0, true).frame(Command::Subscribe, &headers)
+    }
+
+    /// SUBSCRIBE to a room, beginning with its last messages; its RECEIPT has the room's name.
+    pub(super) fn last(self, room: &str, count: u32) -> Self {
+        let (destination, count) = (format!("{TOPIC}{room}"), count.to_string());
+        let headers = [("id", "0"), ("destination", &*destination), ("receipt", room), ("x-history", &count)];
+        self.frame(Command::Subscribe, &headers)
+    }
+
+    /// A frame that is receipted once all before it have been looked at, whatever became of them.
+    pub(super) fn barrier(receipt: &str) -> bytes::Bytes {
+        Self(Vec::new()).frame(Command::Begin, &[("transaction", receipt), ("receipt", receipt)]).octets()
     }
 
     /// SUBSCRIBE to the session's own refusals.

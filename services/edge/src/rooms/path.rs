@@ -12,6 +12,8 @@ pub(super) enum Asked<'a> {
     Room(&'a str, Part),
     /// The stream of several rooms.
     Events,
+    /// What there is at all.
+    Description,
 }
 
 /// What there is of a room.
@@ -24,8 +26,10 @@ pub(super) enum Part {
 
 /// `None`: nothing is there.
 pub(super) fn parse(path: &str) -> Option<Asked<'_>> {
-    if path == "/events" {
-        return Some(Asked::Events);
+    match path {
+        "/events" => return Some(Asked::Events),
+        "/openapi.yaml" => return Some(Asked::Description),
+        _ => {}
     }
     let (segment, part) = path.strip_prefix("/rooms/")?.split_once('/')?;
     let part = match part {
@@ -61,6 +65,7 @@ mod tests {
     #[test]
     fn paths_name_a_room_and_what_is_wanted_of_it() {
         assert_eq!(parse("/events"), Some(Asked::Events));
+        assert_eq!(parse("/openapi.yaml"), Some(Asked::Description));
         assert_eq!(parse("/rooms/a/messages"), Some(Asked::Room("a", Part::Messages)));
         assert_eq!(parse("/rooms/a%2Fb/events"), Some(Asked::Room("a%2Fb", Part::Events)));
         assert_eq!(parse("/rooms//socket"), Some(Asked::Room("", Part::Socket)));

@@ -10,20 +10,24 @@ use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
 use crate::disconnect::Ending;
+use crate::server::jitter;
+use crate::transport::json;
 use crate::upgrade::Refusal;
 
 /// The media type of a problem.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
+
+const DRAINING: &str = "this edge is closing down: another one takes over";
 
 /// A problem object. `title`, `status` and `code` are the registry's, `detail` is about this request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Problem {
     #[serde(rename = "type")]
     kind: &'static str,
-    pub(super) title: &'static str,
+    pub(super) title: Cow<'static, str>,
     pub(super) status: u16,
     pub(super) detail: Cow<'static, str>,
-    pub(super) code: &'static str,
+    pub(super) code: Cow<'static, str>,
     /// Of a SEND: `refused` is not in the log, `unknown` may be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) outcome: Option<&'static str>,
@@ -34,7 +38,7 @@ pub(super) struct Problem {
 
 impl Problem {
     fn new(status: u16, code: &'static str, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        let detail = detail.into();
+        let (detail, code, title) = (detail.into(), code.into(), title.into());
         Self { kind: "about:blank", title, status, detail, code, outcome: None, retry_after: None }
     }
 
@@ -50,6 +54,31 @@ impl Problem {
     /// A request that cannot be understood.
     pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(400, "malformed", "malformed request", detail)
+    }
+
+    /// Why no one gets in.
+    pub(super) fn refusal(refusal: Refusal) -> Self {
+        told(refusal, &refusal.response()).0
+    }
+
+    /// The edge cannot do it now.
+    pub(super) fn later() -> Self {
+        Self { retry_after: Some(jitter(2, 10)), ..Self::of(Ending::TryLater, None) }
+    }
+
+    /// What is more than may be.
+    pub(super) fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: detail.into(), ..Self::of(Ending::TooLarge, None) }
+    }
+
+    /// A body in a form that is not read here.
+    pub(super) fn unsupported(detail: &'static str) -> Self {
+        Self::new(415, "unsupported", "unsupported media type", detail)
+    }
+
+    /// Of a message that was to be stored: unless something else is known of it, it is not in the log.
+    pub(super) fn not_stored(self) -> Self {
+        Self { outcome: self.outcome.or(Some("refused")), ..self }
     }
 
     /// What is no room, and can be none.
@@ -80,6 +109,22 @@ impl Problem {
     }
 }
 
+/// A problem as a session has told it.
+impl From<json::Problem> for Problem {
+    fn from(told: json::Problem) -> Self {
+        let json::Problem { title, status, detail, code, outcome, retry_after, .. } = told;
+        Self {
+            kind: "about:blank",
+            title: title.into(),
+            status,
+            detail: detail.into(),
+            code: code.into(),
+            outcome,
+            retry_after,
+        }
+    }
+}
+
 /// 405; these methods are there.
 pub(super) fn only(methods: &'static str) -> Response {
     let problem = Problem::new(405, "method", "method not allowed", format!("{methods} only"));
@@ -88,7 +133,10 @@ pub(super) fn only(methods: &'static str) -> Response {
 
 /// What no one gets in with, said as a problem; the fields that tell a client what to do stay.
 pub(super) fn refused(refusal: Refusal) -> Response {
-    let plain = refusal.response();
+    told(refusal, &refusal.response()).1
+}
+
+fn told(refusal: Refusal, plain: &Response) -> (Problem, Response) {
     let (status, code) = (plain.status().as_u16(), refusal.name());
     let seconds = plain.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let (title, detail) = match refusal {
@@ -98,16 +146,17 @@ pub(super) fn refused(refusal: Refusal) -> Response {
         Refusal::Malformed(why) => ("malformed request", why.trim_end()),
         Refusal::Origin => ("forbidden", "this origin is not allowed"),
         Refusal::Starting => ("starting", "this edge is not ready yet"),
-        Refusal::Draining => ("draining", "this edge is closing down: another one takes over"),
+        Refusal::Draining => ("draining", DRAINING),
         Refusal::Full => ("full", "this edge has no room for another connection"),
     };
-    let mut response = Problem { retry_after: seconds, ..Problem::new(status, code, title, detail) }.response();
+    let problem = Problem { retry_after: seconds, ..Problem::new(status, code, title, detail) };
+    let mut response = problem.response();
     let told = response.headers().clone();
     // Upgrade, Sec-WebSocket-Version, Connection, Allow: what stands in the way, as a client can read it.
     let more = plain.headers().iter().filter(|(name, _)| !told.contains_key(*name));
     let more: Vec<_> = more.map(|(name, value)| (name.clone(), value.clone())).collect();
     response.headers_mut().extend(more);
-    response
+    (problem, response)
 }
 
 /// The head of an answer without a body, for a connection that has left HTTP.

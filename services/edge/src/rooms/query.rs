@@ -49,7 +49,6 @@ impl Query {
     ///
     /// # Errors
     /// It is there twice, or no such number.
-    #[allow(dead_code, reason = "only requests that are answered within HTTP have numbers")]
     pub(super) fn number(&self, name: &str, bounds: RangeInclusive<u32>, default: u32) -> Result<u32, Problem> {
         let Some(text) = self.only(name)? else { return Ok(default) };
         let number = text.parse().ok().filter(|number| bounds.contains(number));

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use warp::Filter;
 use warp::reply::Response;
 
 use super::leaving::{Leaving, Left, Stream};
-use super::slots::{ConnectionGuard, HalfOpenGuard};
+use super::slots::{ConnectionGuard, HttpGuard};
 use super::stay::Stay;
 use super::{ServerEvents, jitter};
 
@@ -52,7 +51,7 @@ pub(super) async fn serve<F>(
     stream: TcpStream,
     address: SocketAddr,
     guard: ConnectionGuard,
-    half_open: HalfOpenGuard,
+    place: HttpGuard,
     routes: F,
     limits: Limits,
     events: Arc<dyn ServerEvents>,
@@ -60,15 +59,14 @@ pub(super) async fn serve<F>(
     F: Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
     F::Future: Send,
 {
-    let stay = Arc::new(Stay::new(half_open));
+    let stay = Arc::new(Stay::new(place));
     let peer = Peer { address, guard, stay: Arc::clone(&stay) };
-    let asked = Arc::new(AtomicBool::new(false));
     let left = Arc::new(OnceLock::new());
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = {
-        let (asked, left) = (Arc::clone(&asked), Arc::clone(&left));
+        let left = Arc::clone(&left);
         hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            asked.store(true, Ordering::Relaxed);
+            peer.stay.ask();
             request.extensions_mut().insert(peer.clone());
             let (answer, left) = (routes.call(request), Arc::clone(&left));
             async move {
@@ -89,11 +87,14 @@ pub(super) async fn serve<F>(
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(Stream::new(stream)), service)
         .with_upgrades();
-    let ended = match timeout(limits.lifetime, &mut connection).await {
-        Ok(ended) => Some(ended),
-        Err(_) => {
-            Pin::new(&mut connection).graceful_shutdown();
-            last_words(Pin::new(&mut connection), &stay).await
+    let ended = loop {
+        match timeout(limits.lifetime, &mut connection).await {
+            Ok(ended) => break Some(ended),
+            Err(_) if stay.may_go_on() => {}
+            Err(_) => {
+                Pin::new(&mut connection).graceful_shutdown();
+                break last_words(Pin::new(&mut connection), &stay).await;
+            }
         }
     };
     if let Some(leaving) = left.get()
@@ -101,7 +102,7 @@ pub(super) async fn serve<F>(
     {
         return leaving.clone().hand_over(parts.io.into_inner(), &parts.read_buf);
     }
-    if asked.load(Ordering::Relaxed) {
+    if stay.has_asked() {
         // The request was counted when it was answered.
         return;
     }

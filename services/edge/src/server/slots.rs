@@ -28,6 +28,8 @@ impl Bound {
 struct Counts {
     open: usize,
     half_open: usize,
+    /// Those that speak HTTP, have been let in, and have no request.
+    idle: usize,
     /// Empty while there is no bound per address.
     by_address: HashMap<IpAddr, usize>,
 }
@@ -46,14 +48,14 @@ impl Slots {
     }
 
     /// Takes one slot of each kind, or none.
-    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<(ConnectionGuard, HalfOpenGuard), Bound> {
+    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<(ConnectionGuard, HttpGuard), Bound> {
         let mut counts = self.counts();
         if counts.half_open >= self.max_half_open {
             return Err(if counts.open >= self.max_open { Bound::Connections } else { Bound::HalfOpen });
         }
         let guard = self.take_from(&mut counts, peer)?;
         counts.half_open += 1;
-        Ok((guard, HalfOpenGuard(Arc::clone(self))))
+        Ok((guard, HttpGuard::new(self)))
     }
 
     /// The same for a connection, or a session, that never speaks HTTP itself.
@@ -89,6 +91,12 @@ impl Slots {
 
     pub(super) fn half_open(&self) -> usize {
         self.counts().half_open
+    }
+
+    /// Those that speak HTTP and have no request that is waited for.
+    pub(super) fn idle(&self) -> usize {
+        let counts = self.counts();
+        counts.half_open + counts.idle
     }
 
     /// Every change under the lock is complete in itself, so a panic elsewhere leaves the counts usable.
@@ -138,25 +146,57 @@ impl Drop for Slot {
     }
 }
 
-/// Holds a place among the connections that are not upgraded yet.
-#[derive(Debug)]
-pub(super) struct HalfOpenGuard(Arc<Slots>);
+/// What a connection that speaks HTTP counts as, beside being open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CountsAs {
+    /// Nobody has let it in yet.
+    HalfOpen,
+    /// Its request is waited for on purpose.
+    Busy,
+    /// It has been let in, and may ask again.
+    Idle,
+}
 
-impl HalfOpenGuard {
-    /// It does not count while its request is waited for on purpose.
-    pub(super) fn pause(&self) {
-        self.0.counts().half_open -= 1;
+/// Holds a place among the connections that speak HTTP.
+#[derive(Debug)]
+pub(super) struct HttpGuard {
+    slots: Arc<Slots>,
+    counts_as: Mutex<CountsAs>,
+}
+
+impl HttpGuard {
+    fn new(slots: &Arc<Slots>) -> Self {
+        Self { slots: Arc::clone(slots), counts_as: Mutex::new(CountsAs::HalfOpen) }
     }
 
-    /// It counts again, whether there is room for it or not.
-    pub(super) fn resume(&self) {
-        self.0.counts().half_open += 1;
+    /// From now on it counts as something else, whether there is room for it or not.
+    pub(super) fn count_as(&self, what: CountsAs) {
+        let mut counts_as = self.counts_as.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.slots.counts();
+        counts.leave(*counts_as);
+        match what {
+            CountsAs::HalfOpen => counts.half_open += 1,
+            CountsAs::Idle => counts.idle += 1,
+            CountsAs::Busy => {}
+        }
+        *counts_as = what;
     }
 }
 
-impl Drop for HalfOpenGuard {
+impl Counts {
+    fn leave(&mut self, what: CountsAs) {
+        match what {
+            CountsAs::HalfOpen => self.half_open -= 1,
+            CountsAs::Idle => self.idle -= 1,
+            CountsAs::Busy => {}
+        }
+    }
+}
+
+impl Drop for HttpGuard {
     fn drop(&mut self) {
-        self.0.counts().half_open -= 1;
+        let counted_as = *self.counts_as.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.slots.counts().leave(counted_as);
     }
 }
 
@@ -180,6 +220,22 @@ mod tests {
         let _c = slots.take(ip("192.0.2.1")).unwrap();
         assert_eq!(slots.take(ip("::ffff:192.0.2.1")).unwrap_err(), Bound::Address);
         assert_eq!((slots.open(), slots.half_open()), (3, 3));
+    }
+
+    /// Who has been let in is not in the way of those who come.
+    #[test]
+    fn half_open_busy_and_idle() {
+        let slots = Slots::new(10, 1, 0);
+        let (_guard, http) = slots.take(ip("192.0.2.1")).unwrap();
+        assert_eq!(slots.take(ip("192.0.2.2")).unwrap_err(), Bound::HalfOpen);
+        http.count_as(CountsAs::Busy);
+        assert_eq!((slots.half_open(), slots.idle()), (0, 0));
+        http.count_as(CountsAs::Idle);
+        assert_eq!((slots.half_open(), slots.idle()), (0, 1));
+        let second = slots.take(ip("192.0.2.2")).unwrap();
+        assert_eq!((slots.half_open(), slots.idle()), (1, 2));
+        drop((http, second));
+        assert_eq!((slots.open(), slots.half_open(), slots.idle()), (1, 0, 0));
     }
 
     #[test]

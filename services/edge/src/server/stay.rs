@@ -1,15 +1,21 @@
-//! A request that is waited for on purpose: how long its connection may stay then, and what it counts as.
+//! How long a connection that speaks HTTP may stay, and what it counts as: while a request is waited for on purpose, and
+//! once its client has been let in.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 
-use super::slots::HalfOpenGuard;
+use super::slots::{CountsAs, HttpGuard};
 
-/// What a connection that speaks HTTP knows of its request.
+/// What a connection that speaks HTTP knows of its requests.
 #[derive(Debug)]
 pub(crate) struct Stay {
-    half_open: HalfOpenGuard,
+    place: HttpGuard,
     request: AtomicU8,
+    let_in: AtomicBool,
+    /// Requests so far.
+    asked: AtomicU32,
+    /// As many as there were at the last look.
+    seen: AtomicU32,
 }
 
 /// No request that is waited for on purpose.
@@ -20,16 +26,42 @@ const WAITS: u8 = 1;
 const WRITES: u8 = 2;
 
 impl Stay {
-    pub(super) fn new(half_open: HalfOpenGuard) -> Self {
-        Self { half_open, request: AtomicU8::new(NONE) }
+    pub(super) fn new(place: HttpGuard) -> Self {
+        let (request, let_in) = (AtomicU8::new(NONE), AtomicBool::new(false));
+        Self { place, request, let_in, asked: AtomicU32::new(0), seen: AtomicU32::new(0) }
     }
 
     /// The connection's request is waited for from now on, and for as long as the result is kept. It is not half-open
     /// meanwhile: a client that polls is a session like any other.
     pub(crate) fn begin(self: &Arc<Self>) -> Staying {
-        self.half_open.pause();
+        self.place.count_as(CountsAs::Busy);
         self.request.store(WAITS, Relaxed);
         Staying(Arc::clone(self))
+    }
+
+    /// The same for a client whom a session has let in: its connection is no stranger's any more, and may stay for as long
+    /// as it asks for something and takes it.
+    pub(crate) fn let_in(self: &Arc<Self>) -> Staying {
+        self.let_in.store(true, Relaxed);
+        self.begin()
+    }
+
+    /// A request has come.
+    pub(super) fn ask(&self) {
+        self.asked.fetch_add(1, Relaxed);
+    }
+
+    /// Whether one ever has.
+    pub(super) fn has_asked(&self) -> bool {
+        self.asked.load(Relaxed) > 0
+    }
+
+    /// Whether the connection may stay longer: it has been let in, and its client is waited for or has asked for something
+    /// since the last look, which shows that it took what it got.
+    pub(super) fn may_go_on(&self) -> bool {
+        let asked = self.asked.load(Relaxed);
+        let moved = self.seen.swap(asked, Relaxed) != asked;
+        self.let_in.load(Relaxed) && (self.waits() || moved)
     }
 
     /// Whether there is such a request.
@@ -57,6 +89,7 @@ impl Staying {
 impl Drop for Staying {
     fn drop(&mut self) {
         self.0.request.store(NONE, Relaxed);
-        self.0.half_open.resume();
+        let let_in = self.0.let_in.load(Relaxed);
+        self.0.place.count_as(if let_in { CountsAs::Idle } else { CountsAs::HalfOpen });
     }
 }

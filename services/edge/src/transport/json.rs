@@ -11,7 +11,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chat_proto::MessageId;
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 use stomp_proto::{Command, Headers, ServerDecoder, ServerFrame, Version};
 
 use crate::{destination::ERRORS, disconnect::Ending, message};
@@ -105,6 +105,26 @@ pub struct Problem {
     /// Seconds after which it may go better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
+}
+
+/// The same as it is read again.
+#[derive(Deserialize)]
+struct Told {
+    title: String,
+    status: u16,
+    #[serde(default)]
+    detail: String,
+    code: String,
+    outcome: Option<String>,
+    retry_after: Option<u32>,
+}
+
+impl<'de> Deserialize<'de> for Problem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Told { title, status, detail, code, outcome, retry_after } = Told::deserialize(deserializer)?;
+        let known = |told: String| ["refused", "unknown"].into_iter().find(|known| *known == told);
+        Ok(Self { r#type: BLANK, title, status, detail, code, outcome: outcome.and_then(known), retry_after })
+    }
 }
 
 /// What a session has said, beside messages.

@@ -140,6 +140,11 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         self.hub.is_sweeping()
     }
 
+    /// How many connections it has.
+    pub fn connections(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The slot that the next connection will have.
     pub fn next_slot(&self) -> usize {
         self.slots.vacant_key()

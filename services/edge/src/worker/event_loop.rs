@@ -4,20 +4,13 @@ use std::{
     io::{self, ErrorKind},
     sync::Arc,
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-use super::{Authenticated, Control, Core, Mailboxes, Outlets};
-use crate::{
-    context::Settings,
-    log::{Log, Outcome, Ticket},
-    message::FromFollower,
-    metrics::Metrics,
-    readiness::Heartbeat,
-    upgrade::Socket,
-};
+use super::{Core, Mailboxes, Outlets, taken::Taken};
+use crate::{context::Settings, log::Log, metrics::Metrics, readiness::Heartbeat, upgrade::Socket};
 
 /// The token of the mailboxes' bell.
 pub const BELL: Token = Token(usize::MAX);
@@ -53,16 +46,6 @@ impl Pause {
     fn note(&mut self, paid: bool) {
         self.paid = if paid { Self::MOST.min(self.paid + 2) } else { self.paid.saturating_sub(1) };
     }
-}
-
-/// What was in the mailboxes; empty between two turns, but not made anew for each.
-#[derive(Default)]
-struct Taken {
-    control: Vec<Control>,
-    sockets: Vec<Socket>,
-    authenticated: Vec<Authenticated>,
-    reports: Vec<(Ticket, Outcome)>,
-    told: Vec<FromFollower>,
 }
 
 impl<L: Log> Worker<L> {
@@ -127,31 +110,9 @@ impl<L: Log> Worker<L> {
         }
     }
 
-    /// Takes every mailbox once, in the order that matters: room first, then what needs it.
     fn take_mail(&mut self) {
         let Self { core, poll, mail, taken, .. } = self;
-        let Taken { control, sockets, authenticated, reports, told } = taken;
-        mail.control.take(control);
-        control.drain(..).for_each(|what| handle_control(core, what));
-        mail.sockets.take(sockets);
-        sockets.drain(..).for_each(|socket| open(core, poll, socket));
-        mail.authenticated.take(authenticated);
-        authenticated.drain(..).for_each(|answer| core.handle_authenticated(answer));
-        mail.reports.take(reports);
-        reports.drain(..).for_each(|(ticket, outcome)| core.handle_outcome(ticket, outcome));
-        mail.follower.take(told);
-        told.drain(..).for_each(|what| core.handle_follower(what));
-    }
-}
-
-fn handle_control<L: Log>(core: &mut Core<TcpStream, Outlets<L>>, what: Control) {
-    match what {
-        Control::Drain { rate } => {
-            let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-            core.drain(rate, seed as u64);
-        }
-        Control::CloseAll => core.close_all(),
-        Control::Cut => core.cut_all(),
+        taken.hand_over(mail, core, |core, socket| open(core, poll, socket));
     }
 }
 

@@ -1,15 +1,12 @@
 //! What other threads say to a worker: one bounded mailbox for each of them, one wake-up for all.
 
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
-
-use mio::{Registry, Token, Waker};
 
 use crate::{
     auth::{AuthError, Identity},
@@ -40,10 +37,12 @@ pub struct Authenticated {
 /// What main wants of a worker.
 #[derive(Debug, Clone, Copy)]
 pub enum Control {
-    /// Close every connection, this many a second.
+    /// Close every connection, at the pace at which all workers are done together.
     Drain {
-        /// Connections a second.
+        /// Connections of the whole edge that are closed in a second.
         rate: f64,
+        /// How many it has.
+        open: usize,
     },
     /// Close what is left, at once.
     CloseAll,
@@ -70,7 +69,7 @@ pub struct Mailboxes {
 ///
 /// Both sides write one flag and then read the other, in one order for all (`SeqCst`), so one of them sees the other.
 struct Bell {
-    waker: Waker,
+    waker: Box<dyn Fn() + Send + Sync>,
     /// Something has come since the worker last looked.
     rung: AtomicBool,
     asleep: AtomicBool,
@@ -80,28 +79,33 @@ impl Bell {
     fn ring(&self) {
         self.rung.store(true, Ordering::SeqCst);
         if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
-            // Fails only when the worker's poll is gone, and with it the worker.
-            self.waker.wake().ok();
+            (self.waker)();
         }
     }
 }
 
 impl Mailboxes {
-    /// `in_flight` is the most records that the log's producer holds.
-    pub fn new(registry: &Registry, token: Token, in_flight: usize) -> io::Result<Self> {
-        let bell = Arc::new(Bell { waker: Waker::new(registry, token)?, rung: false.into(), asleep: false.into() });
+    /// `in_flight` is the most records that the log's producer holds; `waker` wakes the worker out of its sleep.
+    pub fn new(waker: impl Fn() + Send + Sync + 'static, in_flight: usize) -> Self {
+        let bell = Arc::new(Bell { waker: Box::new(waker), rung: false.into(), asleep: false.into() });
         fn ring(bell: &Arc<Bell>) -> impl Fn() + Send + Sync + 'static {
             let bell = bell.clone();
             move || bell.ring()
         }
-        Ok(Self {
+        Self {
             sockets: Inbox::new(SOCKETS, ring(&bell)),
             follower: Arc::new(Inbox::new(FROM_FOLLOWER, ring(&bell))),
             reports: Inbox::new(in_flight, ring(&bell)),
             authenticated: Inbox::new(AUTHENTICATED, ring(&bell)),
             control: Inbox::new(8, ring(&bell)),
             bell,
-        })
+        }
+    }
+
+    /// Rings for a mailbox of the worker's own.
+    pub fn ring(&self) -> impl Fn() + Clone + Send + Sync + 'static {
+        let bell = Arc::clone(&self.bell);
+        move || bell.ring()
     }
 
     /// The worker is about to sleep: whoever writes from now on wakes it. Whether it may, because nothing has come.

@@ -116,6 +116,7 @@ impl Edge {
             }),
             events: Arc::clone(&events) as Arc<dyn ServerEvents>,
             metrics: Arc::new(|| "# EOF\n".to_owned()),
+            requests: klatsch_edge::worker::Pipes::new(0, || ()),
             compare: Compare {
                 held: Arc::new(|| json!({"transports": {}})),
                 cut: Some(Arc::new(move || counted.opened("cut"))),
