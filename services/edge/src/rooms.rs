@@ -191,7 +191,7 @@ impl Service {
         let peer = request.peer.as_ref().ok_or_else(full)?;
         let query = request.query.as_deref();
         let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.upgrades.credentials);
-        let pipe = self.pipes.open(Kind::Lines, credentials, peer.guard.clone(), opening.octets());
+        let pipe = self.pipes.open(Kind::Lines, credentials.passing(), peer.guard.clone(), opening.octets());
         let mut session = Session::new(pipe.ok_or_else(full)?);
         session.enter().await?;
         Ok(Entered { session, staying: peer.stay.let_in() })

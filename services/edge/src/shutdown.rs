@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use futures_util::FutureExt;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -145,12 +146,17 @@ impl Supervisor {
         })
     }
 
-    /// The same for a task that is to run on somebody else's thread, as long as its runtime.
+    /// The same for a task on somebody else's thread. One that is dropped with its runtime has not ended by itself.
     pub fn watch<F: Future<Output = ()>>(&self, name: &str, body: F) -> impl Future<Output = ()> + use<F> {
-        let guard = self.guard(name);
+        let (supervisor, name) = (self.clone(), name.to_owned());
         async move {
-            let asked = std::env::var_os(TEST_PANIC).is_some_and(|task| task == *guard.name);
-            if asked { panic!("{TEST_PANIC} asked for it") } else { body.await }
+            let asked = std::env::var_os(TEST_PANIC).is_some_and(|task| task == *name);
+            let body = async || if asked { panic!("{TEST_PANIC} asked for it") } else { body.await };
+            let result = AssertUnwindSafe(body()).catch_unwind().await;
+            let mut guard = supervisor.guard(&name);
+            if let Err(panic) = result {
+                guard.how = End::Panicked(panic_message(panic.as_ref()));
+            }
         }
     }
 

@@ -168,6 +168,7 @@ fn a_dead_thread_is_a_dead_process() {
         ("worker-1", memory),
         ("follower", memory),
         ("tokens", memory),
+        ("requests", memory),
         ("http", memory),
         ("follower", &["--dev"]),
         ("http", &["--kafka", "127.0.0.1:9"]),

@@ -47,6 +47,8 @@ pub struct UpgradeCredentials {
     conflicting: bool,
     /// The subprotocol that was agreed on with the request; CONNECT may ask for another version.
     protocol: Option<&'static str>,
+    /// They came with a request that is a session of its own.
+    passing: bool,
 }
 
 impl UpgradeCredentials {
@@ -67,12 +69,22 @@ impl UpgradeCredentials {
         });
         let pairs = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='));
         let query = only(&mut pairs.filter(|(name, _)| *name == QUERY_PARAMETER).map(|(_, value)| value));
-        UpgradeCredentials { authorization, cookie, query, conflicting, protocol: None }
+        UpgradeCredentials { authorization, cookie, query, conflicting, protocol: None, passing: false }
     }
 
     /// The same, from a request that agreed on this subprotocol.
     pub fn beside(self, protocol: Option<&'static str>) -> Self {
         UpgradeCredentials { protocol, ..self }
+    }
+
+    /// The same, for a session that is over with its request.
+    pub fn passing(self) -> Self {
+        UpgradeCredentials { passing: true, ..self }
+    }
+
+    /// Whether their client comes back in another session each time it says something.
+    pub(super) fn is_passing(&self) -> bool {
+        self.passing
     }
 
     /// Whether the subprotocol names another version than the one that CONNECT agreed on (stomp.md W03).

@@ -9,6 +9,7 @@ pub mod edge;
 pub mod events;
 pub mod frame;
 pub mod guard;
+pub mod http;
 pub mod kafka;
 pub mod node;
 pub mod script;

@@ -1,0 +1,90 @@
+//! Many who poll, at one edge, and what others notice of it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod kit;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use kit::edge::Edge;
+use kit::http::{Answer, Http, bodies};
+use kit::wire::{PATIENCE, Wire};
+
+const ROOM: &str = "/rooms/crowd/messages";
+const CROWD: usize = 1_000;
+/// Beyond the bound on connections that nobody has let in.
+const MANY: usize = 2_200;
+
+fn poll_sessions(edge: &Edge) -> usize {
+    let text = edge.admin_get("/metrics").1;
+    let line = text.lines().find_map(|line| line.strip_prefix("klatsch_transport_sessions{transport=\"poll\"} "));
+    line.unwrap().parse().unwrap()
+}
+
+/// The pair's SENDs, from one to the other, until the crowd is done; how long each took.
+fn pair(edge: &Edge, done: &AtomicBool) -> Vec<Duration> {
+    let (mut sender, mut reader) = (Wire::connect(edge), Wire::connect(edge));
+    reader.subscribe("0", "/topic/pair");
+    let mut took = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        sender.say("SEND", &[("destination", "/topic/pair")], "x");
+        reader.message();
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    took
+}
+
+/// Row of the issue: a thousand wait in one room and one message answers them all, ten times over; two that speak STOMP
+/// in another room notice nothing. p2, p3, p4: each of them gets each message once, in order, by its own token.
+#[test]
+fn p2_p3_p4_p7_a_thousand_waits_in_one_room() {
+    let edge = Edge::start(&["--log-memory"]);
+    let mut crowd: Vec<Http> = (0..CROWD).map(|_| Http::to(&edge)).collect();
+    let mut tokens = vec!["now".to_owned(); CROWD];
+    let done = AtomicBool::new(false);
+    let took = std::thread::scope(|scope| {
+        let pair = scope.spawn(|| pair(&edge, &done));
+        for round in 0..10 {
+            for (http, token) in crowd.iter_mut().zip(&tokens) {
+                http.say("GET", &format!("{ROOM}?after={token}&wait=60"), &[], b"");
+            }
+            kit::eventually("a thousand wait", PATIENCE, || (poll_sessions(&edge) == CROWD).then_some(()));
+            let id = Http::to(&edge).post(ROOM, round.to_string());
+            for (http, token) in crowd.iter_mut().zip(&mut tokens) {
+                let answer: Answer = http.answer();
+                assert_eq!(bodies(&answer), [round.to_string()]);
+                *token = answer.json()["next"].as_str().unwrap().to_owned();
+                assert_eq!(*token, id);
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        pair.join().unwrap()
+    });
+    let (p50, p99, worst) = (took[took.len() / 2], took[took.len() * 99 / 100], took[took.len() - 1]);
+    eprintln!("{} messages of the pair: p50 {p50:?}, p99 {p99:?}, worst {worst:?}", took.len());
+    assert!(took.len() > 100 && p99 < Duration::from_millis(100), "p50 {p50:?}, p99 {p99:?}, worst {worst:?}");
+}
+
+/// Connections that have been let in are in nobody's way between two of their polls, and one answers after the other.
+#[test]
+fn who_has_been_let_in_does_not_count_as_half_open() {
+    let edge = Edge::start(&["--log-memory"]);
+    let mut crowd: Vec<Http> = Vec::new();
+    for _ in 0..MANY {
+        let mut http = Http::to(&edge);
+        assert_eq!(http.get(ROOM).status, 200);
+        crowd.push(http);
+    }
+    // They wait, and then they do not; there is room for others in both cases.
+    Wire::connect(&edge);
+    for http in &mut crowd {
+        http.say("GET", &format!("{ROOM}?wait=60"), &[], b"");
+    }
+    kit::eventually("all wait", PATIENCE, || (poll_sessions(&edge) == MANY).then_some(()));
+    Wire::connect(&edge).send("/topic/crowd", "hello");
+    crowd.iter_mut().for_each(|http| assert_eq!(bodies(&http.answer()), ["hello"]));
+    Wire::connect(&edge);
+    assert_eq!(Http::to(&edge).get(ROOM).status, 200);
+}
