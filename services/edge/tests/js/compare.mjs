@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { DESKTOP, PHONE, Reader, WAIT_MS, run } from './page_kit.mjs';
 import { Proxy } from './compare_proxy.mjs';
 
+/** What a hard cut may throw away that had gone by and that the browser had not read yet, for both of them. */
+const LOST_IN_CUTS = 1200;
 const proxy = await Proxy.before(process.argv[2]);
 const STREAMS = ['events', 'socket', 'stomp'];
 const WAYS = ['polling', ...STREAMS];
@@ -151,9 +153,6 @@ async function missing(reader) {
   const stomp = (await once(reader, ['stomp'], ({ messages }) => messages === stored, 'STOMP has all')).stomp;
   assert.deepEqual([stomp.missed, stomp.twice], [0, 0]);
 }
-
-/** What a hard cut may throw away that had gone by and that the browser had not read yet, for both of them. */
-const LOST_IN_CUTS = 1200;
 
 /** What the page says of its octets, against what went by. */
 async function octets({ page }) {
