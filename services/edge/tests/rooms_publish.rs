@@ -18,10 +18,10 @@ fn edge() -> Edge {
     Edge::start(&["--log-memory"])
 }
 
-/// p1, p2: 201 names the place at which everybody reads it, in the order of the requests, octet for octet; many requests on
+/// p1, p2, P17: 201 names the place at which everybody reads it, in the order of the requests, octet for octet; many requests on
 /// one connection.
 #[test]
-fn p1_p2_what_is_stored_is_what_was_posted() {
+fn p1_p2_p17_what_is_stored_is_what_was_posted() {
     let edge = edge();
     let mut reader = Wire::connect(&edge);
     reader.subscribe("0", "/topic/Küche/2");
