@@ -86,6 +86,12 @@ fn p3_p4_p7_last_event_id_goes_on_where_it_was() {
         assert_eq!(subscribed.data["recovered"], false, "{lost}");
         assert_eq!(subscribed.id.as_deref(), subscribed.data["position"].as_str());
     }
+    // `now` is said once and meant once: who comes back before the first message comes back to that moment, not to another.
+    let (_, subscribed) = Events::open(&edge, "/rooms/r/events?after=now", &[]);
+    assert!(subscribed.id.is_some() && subscribed.id.as_deref() == subscribed.data["position"].as_str());
+    let (mut events, _) = Events::open(&edge, "/events?room=r&room=other&after=first,now", &[]);
+    let ids = std::iter::from_fn(|| events.next()).filter_map(|event| event.id).next().unwrap();
+    assert!(!ids.contains("now"), "{ids}");
 }
 
 /// p3, p4: several rooms are one stream, whose ids go on in each of them, also where one is behind another.

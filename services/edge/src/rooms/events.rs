@@ -54,7 +54,9 @@ impl Service {
         }
         let after = after(&request.headers, query)?;
         let count = rooms.len();
-        let begins = after.map_or(vec![None; count], |after| places(after, count).into_iter().map(Some).collect());
+        // `now` is another moment each time it is said: as a place to come back to it would pass over what was missed.
+        let begin = |place| (place != "now").then_some(place);
+        let begins = after.map_or(vec![None; count], |after| places(after, count).into_iter().map(begin).collect());
         let mut opening = Opening::connect(KEEP_ALIVE_MS, false);
         for (at, (room, begin)) in rooms.iter().zip(&begins).enumerate() {
             opening = opening.subscribe(at, room, *begin);
