@@ -148,7 +148,11 @@ fn p5_p6_what_a_line_may_and_who_may() {
     let expected = ("rate_limited", "refused", 1);
     let problem = &lines[5];
     assert_eq!(
-        (problem["code"].as_str().unwrap(), problem["outcome"].as_str().unwrap(), problem["retry_after"].as_u64().unwrap()),
+        (
+            problem["code"].as_str().unwrap(),
+            problem["outcome"].as_str().unwrap(),
+            problem["retry_after"].as_u64().unwrap()
+        ),
         expected
     );
     let bob = format!("Bearer {}", Users::token_with("bob", &json!({"klatsch": {"send": ["other"]}})));

@@ -22,7 +22,7 @@ fn poll_sessions(edge: &Edge) -> usize {
 }
 
 /// The pair's SENDs, from one to the other, until the crowd is done; how long each took.
-fn pair(edge: &Edge, done: &AtomicBool) -> Vec<Duration> {
+fn pair(edge: &str, done: &AtomicBool) -> Vec<Duration> {
     let (mut sender, mut reader) = (Wire::connect(edge), Wire::connect(edge));
     reader.subscribe("0", "/topic/pair");
     let mut took = Vec::new();
@@ -45,7 +45,8 @@ fn p2_p3_p4_p7_a_thousand_waits_in_one_room() {
     let mut tokens = vec!["now".to_owned(); CROWD];
     let done = AtomicBool::new(false);
     let took = std::thread::scope(|scope| {
-        let pair = scope.spawn(|| pair(&edge, &done));
+        let (address, done) = (edge.listen.clone(), &done);
+        let pair = scope.spawn(move || pair(&address, done));
         for round in 0..10 {
             for (http, token) in crowd.iter_mut().zip(&tokens) {
                 http.say("GET", &format!("{ROOM}?after={token}&wait=60"), &[], b"");

@@ -56,7 +56,10 @@ fn p2_p3_p4_pages_are_the_room() {
     assert_eq!((last.json()["more"].clone(), last.json().get("recovered")), (json!(false), None));
     assert_eq!(bodies(&http.get(ROOM)), numbers(150..250), "a hundred unless it says otherwise");
     let message = &last.json()["messages"][0];
-    assert_eq!((&message["type"], &message["room"], &message["replayed"]), (&"message".into(), &"r".into(), &true.into()));
+    assert_eq!(
+        (&message["type"], &message["room"], &message["replayed"]),
+        (&"message".into(), &"r".into(), &true.into())
+    );
     let from = message["timestamp"].as_i64().unwrap();
     assert!(bodies(&http.get(&format!("{ROOM}?after=@{from}"))).contains(&"247".to_owned()));
     assert_eq!(http.get("/rooms/empty/messages").json()["messages"], json!([]));
@@ -95,7 +98,10 @@ fn an_answer_that_is_known_is_304() {
     let answer = http.get(ROOM);
     let etag = format!("W/\"{id}\"");
     assert_eq!((answer.field("etag"), answer.field("content-type")), (Some(&*etag), Some("application/json")));
-    assert_eq!((answer.field("cache-control"), answer.field("x-content-type-options")), (Some("no-store"), Some("nosniff")));
+    assert_eq!(
+        (answer.field("cache-control"), answer.field("x-content-type-options")),
+        (Some("no-store"), Some("nosniff"))
+    );
     let mut ask = |target: &str, known: &str| {
         let answer = http.ask("GET", target, &[("If-None-Match", known)], b"");
         assert_eq!(answer.field("etag"), Some(&*etag));
@@ -126,7 +132,8 @@ fn p2_p3_a_wait_ends_with_a_message() {
     for n in 0..10 {
         http.say("GET", &format!("{ROOM}?after={token}&wait=60"), &[], b"");
         waiting(&edge, 1);
-        let id = if n % 2 == 0 { stomp.send("/topic/r", &n.to_string()) } else { Http::to(&edge).post(ROOM, n.to_string()) };
+        let id =
+            if n % 2 == 0 { stomp.send("/topic/r", &n.to_string()) } else { Http::to(&edge).post(ROOM, n.to_string()) };
         let answer = http.answer();
         assert_eq!((bodies(&answer), ids(&answer)), (vec![n.to_string()], vec![id.clone()]));
         assert_eq!(answer.json()["messages"][0].get("replayed"), None);

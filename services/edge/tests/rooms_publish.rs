@@ -43,8 +43,7 @@ fn p1_p2_what_is_stored_is_what_was_posted() {
         let stored = answer.json();
         let message = reader.expect("MESSAGE");
         let timestamp = message.header("timestamp").unwrap().parse::<i64>().unwrap();
-        let expected =
-            json!({"id": message.header("message-id").unwrap(), "room": "Küche/2", "timestamp": timestamp});
+        let expected = json!({"id": message.header("message-id").unwrap(), "room": "Küche/2", "timestamp": timestamp});
         assert_eq!(stored, expected);
         assert_eq!((message.header("content-type").unwrap_or_default(), &*message.body), (content_type, body));
         assert_eq!(message.header("sender"), Some("guest"));
@@ -201,7 +200,9 @@ fn a_refusal_reaches_who_still_sends() {
     assert_eq!(answer.status, 413);
     assert_eq!(http.ask("POST", ROOM, &[("Authorization", &bearer)], b"x").status, 201, "on the same connection");
     let mut http = Http::to(&edge);
-    http.raw(format!("POST {ROOM} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n").as_bytes());
+    http.raw(
+        format!("POST {ROOM} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n").as_bytes(),
+    );
     assert_eq!(http.answer().status, 401);
 }
 
