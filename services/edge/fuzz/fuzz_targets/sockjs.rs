@@ -1,13 +1,17 @@
 //! SockJS: its messages over WebSocket, and its strings by themselves.
 #![no_main]
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
+#[path = "../edge.rs"]
+mod edge;
 #[path = "../../src/spare.rs"]
 mod spare;
 #[path = "../../src/transport/mod.rs"]
 mod transport;
 #[path = "../transports.rs"]
 mod transports;
+
+use edge::{destination, disconnect, log, message, metrics};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     match data.split_first() {
