@@ -275,7 +275,8 @@ fn an_idle_reader_takes_what_is_stated() {
     let before = rss();
     let _all = open(READERS);
     let each = (rss() - before) / READERS as f64;
-    let stated = edge.metric("klatsch_connection_memory_bytes") / 4.0;
+    let text = edge.admin_get("/metrics").1;
+    let stated = kit::metric(&text, "klatsch_connection_memory_bytes{transport=\"events\"}").unwrap();
     assert!(each < stated, "{each} octets for each, {stated} are stated");
 }
 

@@ -1,11 +1,13 @@
-//! The properties of the transports' fuzz targets, on their seeds and on changed ones, for compilers without libFuzzer.
+//! The properties of the fuzz targets for transports and batches, on their seeds and on changed ones, for compilers without libFuzzer.
 //! W07, J09, J10, J11.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../fuzz/batches.rs"]
+mod batches;
 #[path = "../fuzz/transports.rs"]
 mod transports;
 
-use klatsch_edge::{spare, transport};
+use klatsch_edge::{rooms::ndjson, spare, transport};
 use proptest::prelude::*;
 use std::{fs, path::Path};
 use transport::Kind;
@@ -36,7 +38,25 @@ fn j11_what_comes_behind_our_close_is_passed_over() {
     transports::cuts_change_nothing(&Kind::SockJs, b"\x05\x81\x82\x01\xdc\x04\x5a\x5f");
 }
 
+#[test]
+fn cuts_change_no_batch_on_the_seeds() {
+    seeds("ndjson").iter().for_each(|seed| batches::cuts_change_nothing(seed));
+}
+
 proptest! {
+    #[test]
+    fn cuts_change_no_batch(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let mut seed = which.get(&seeds("ndjson")).clone();
+        for (at, octet) in changes {
+            let at = at.index(seed.len());
+            seed[at] = octet;
+        }
+        batches::cuts_change_nothing(&seed);
+    }
+
     #[test]
     fn w07_cuts_change_nothing(
         which in any::<prop::sample::Index>(),

@@ -22,7 +22,7 @@ fn poll_sessions(edge: &Edge) -> usize {
 }
 
 /// The pair's SENDs, from one to the other, until the crowd is done; how long each took.
-fn pair(edge: &Edge, done: &AtomicBool) -> Vec<Duration> {
+fn pair(edge: &str, done: &AtomicBool) -> Vec<Duration> {
     let (mut sender, mut reader) = (Wire::connect(edge), Wire::connect(edge));
     reader.subscribe("0", "/topic/pair");
     let mut took = Vec::new();
@@ -45,7 +45,8 @@ fn p2_p3_p4_p7_a_thousand_waits_in_one_room() {
     let mut tokens = vec!["now".to_owned(); CROWD];
     let done = AtomicBool::new(false);
     let took = std::thread::scope(|scope| {
-        let pair = scope.spawn(|| pair(&edge, &done));
+        let (address, done) = (edge.listen.clone(), &done);
+        let pair = scope.spawn(move || pair(&address, done));
         for round in 0..10 {
             for (http, token) in crowd.iter_mut().zip(&tokens) {
                 http.say("GET", &format!("{ROOM}?after={token}&wait=60"), &[], b"");
@@ -87,4 +88,31 @@ fn who_has_been_let_in_does_not_count_as_half_open() {
     crowd.iter_mut().for_each(|http| assert_eq!(bodies(&http.answer()), ["hello"]));
     Wire::connect(&edge);
     assert_eq!(Http::to(&edge).get(ROOM).status, 200);
+}
+
+/// What `/metrics` states of a request that waits holds, also when its connection has waited before.
+#[test]
+fn who_waits_takes_what_is_stated() {
+    let edge = Edge::start(&["--log-memory"]);
+    let rss = || edge.metric("process_resident_memory_bytes");
+    let wait = |crowd: &mut [Http]| {
+        crowd.iter_mut().for_each(|http| http.say("GET", &format!("{ROOM}?after=now&wait=60"), &[], b""));
+    };
+    let mut first: Vec<Http> = (0..100).map(|_| Http::to(&edge)).collect();
+    wait(&mut first);
+    kit::eventually("they wait", PATIENCE, || (poll_sessions(&edge) == 100).then_some(()));
+    let before = rss();
+    let mut crowd: Vec<Http> = (0..CROWD).map(|_| Http::to(&edge)).collect();
+    for round in 0..2 {
+        wait(&mut crowd);
+        kit::eventually("all wait", PATIENCE, || (poll_sessions(&edge) >= CROWD).then_some(()));
+        let each = (rss() - before) / CROWD as f64;
+        let text = edge.admin_get("/metrics").1;
+        let stated = kit::metric(&text, "klatsch_connection_memory_bytes{transport=\"poll\"}").unwrap();
+        eprintln!("round {round}: {each} octets for each");
+        assert!(each < stated, "{each} octets for each, {stated} are stated");
+        Http::to(&edge).post(ROOM, "x");
+        crowd.iter_mut().chain(&mut first).for_each(|http| assert_eq!(bodies(&http.answer()), ["x"]));
+        first.clear();
+    }
 }

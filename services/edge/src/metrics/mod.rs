@@ -36,6 +36,8 @@ const ACK_BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 /// An idle session takes less of the process's memory (row 4 of `deploy/README.md` for STOMP, `tests/events.rs` and
 /// `tests/room_socket.rs` for the others); the kernel's share is not in it.
 pub const IDLE_BYTES: i64 = 2_048;
+/// The same for a request that waits (`tests/rooms_crowd.rs`): most of it is its connection's, which hyper serves.
+pub const WAITING_BYTES: i64 = 32_768;
 /// Connections live between a moment and days.
 const LIFE_BUCKETS: [f64; 9] = [1.0, 10.0, 60.0, 300.0, 1_800.0, 3_600.0, 14_400.0, 43_200.0, 86_400.0];
 
@@ -227,11 +229,11 @@ fn build() -> [(&'static str, String); 3] {
 
 impl Connections {
     fn register(r: &mut Registrar<'_>) -> Self {
-        let stated = vec![Spoken::WebSocket, Spoken::Tcp, Spoken::Events, Spoken::Socket];
+        let stated = vec![Spoken::WebSocket, Spoken::Tcp, Spoken::Events, Spoken::Socket, Spoken::Poll];
         let memory: Split<Spoken, Gauge> =
             r.bytes_of("connection_memory", "Memory of an idle session at most", stated.clone());
         for transport in stated {
-            memory.of(transport).set(IDLE_BYTES);
+            memory.of(transport).set(if transport == Spoken::Poll { WAITING_BYTES } else { IDLE_BYTES });
         }
         Connections {
             by_transport: r.split("transport_sessions", "Sessions by what they are spoken over", Spoken::all()),
