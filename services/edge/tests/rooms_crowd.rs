@@ -1,5 +1,5 @@
 //! Many who poll, at one edge, and what others notice of it.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod kit;
 
