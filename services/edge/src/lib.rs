@@ -5,7 +5,7 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | accept, HTTP, upgrade | [`server`], [`sockjs`], [`upgrade`] |
+//! | accept, HTTP, upgrade | [`server`], [`sockjs`], [`rooms`], [`upgrade`] |
 //! | octets of a socket, one turn of a loop | [`worker`] |
 //! | WebSocket, SockJS, or a bare stream → STOMP | [`transport`], then the crate `stomp-proto` |
 //! | what the frame does; rights, room | [`connection`], [`auth`], [`destination`] |
@@ -20,7 +20,7 @@
 //!
 //! What it never does: join a consumer group, commit an offset, evaluate anything a client wrote, wait for a client,
 //! queue without a bound, or hold a lock, a task, a channel or a timer per connection (a client that polls is no connection:
-//! its requests have what hyper gives each of them).
+//! its requests have what hyper gives each of them, and a lock that nobody else wants).
 
 pub mod admin;
 pub mod auth;

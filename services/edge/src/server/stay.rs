@@ -93,3 +93,33 @@ impl Drop for Staying {
         self.0.place.count_as(if let_in { CountsAs::Idle } else { CountsAs::HalfOpen });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::slots::Slots;
+    use super::*;
+
+    /// A stranger's connection ends with its lifetime, whatever it asks for; one that has been let in stays for as long as
+    /// its client is waited for, or asks again.
+    #[test]
+    fn who_has_been_let_in_may_stay() {
+        let slots = Slots::new(9, 9, 0);
+        let (_guard, place) = slots.take([192, 0, 2, 1].into()).unwrap();
+        let stay = Arc::new(Stay::new(place));
+        stay.ask();
+        assert!(!stay.may_go_on());
+        drop(stay.begin());
+        assert!(!stay.may_go_on() && slots.half_open() == 1, "a request that was waited for lets nobody in");
+        stay.ask();
+        let staying = stay.let_in();
+        assert_eq!((slots.half_open(), slots.idle()), (0, 0));
+        assert!(stay.may_go_on() && stay.may_go_on(), "it waits");
+        drop(staying);
+        assert_eq!((slots.half_open(), slots.idle()), (0, 1));
+        assert!(!stay.may_go_on(), "the answer is not taken, or nothing more is asked for");
+        stay.ask();
+        assert!(stay.may_go_on() && !stay.may_go_on());
+    }
+}
