@@ -47,6 +47,7 @@ pub mod metrics;
 pub mod moment;
 pub mod outbound;
 pub mod page;
+pub mod problem;
 pub mod readiness;
 pub mod repeats;
 pub mod rooms;

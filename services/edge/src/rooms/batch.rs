@@ -161,7 +161,7 @@ impl Batch<'_> {
                 self.answer(&receipt, &Good { status: 201, placed });
             }
             Some(Line::Problem { receipt: Some(receipt), problem }) => {
-                self.answer(&receipt, &Problem::from(problem).not_stored());
+                self.answer(&receipt, &problem.not_stored());
             }
             Some(Line::Done { receipt }) => self.taken |= receipt == ALL,
             instead => self.over = Some(refusal(instead)),

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
 use warp::http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
@@ -10,8 +9,8 @@ use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
 use crate::disconnect::Ending;
+pub(super) use crate::problem::Problem;
 use crate::server::jitter;
-use crate::transport::json;
 use crate::upgrade::Refusal;
 
 /// The media type of a problem.
@@ -19,41 +18,21 @@ pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
 const DRAINING: &str = "this edge is closing down: another one takes over";
 
-/// A problem object. `title`, `status` and `code` are the registry's, `detail` is about this request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Problem {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    pub(super) title: Cow<'static, str>,
-    pub(super) status: u16,
-    pub(super) detail: Cow<'static, str>,
-    pub(super) code: Cow<'static, str>,
-    /// Of a SEND: `refused` is not in the log, `unknown` may be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) outcome: Option<&'static str>,
-    /// Seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) retry_after: Option<u32>,
-}
-
 impl Problem {
-    fn new(status: u16, code: &'static str, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        let (detail, code, title) = (detail.into(), code.into(), title.into());
-        Self { kind: "about:blank", title, status, detail, code, outcome: None, retry_after: None }
+    fn titled(status: u16, code: &'static str, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { title: title.into(), detail: detail.into(), ..Self::new(status, code) }
     }
 
-    /// What the registry says of an ending; one without an ERROR is a fault of the moment.
+    /// What the registry says of an ending, and of this request.
     pub(super) fn of(ending: Ending, detail: Option<&str>) -> Self {
-        let facts = ending.facts();
-        let (title, status) = facts.error.unwrap_or((facts.reason, 503));
-        let detail = detail.map_or(Cow::Borrowed(title), |detail| Cow::Owned(detail.to_owned()));
-        let problem = Self::new(status, facts.label, title, detail);
-        Self { outcome: facts.outcome, retry_after: facts.retry_after, ..problem }
+        let problem = Self::from(ending);
+        let detail = detail.map_or_else(|| problem.title.clone(), |detail| Cow::Owned(detail.to_owned()));
+        Self { detail, ..problem }
     }
 
     /// A request that cannot be understood.
     pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(400, "malformed", "malformed request", detail)
+        Self::titled(400, "malformed", "malformed request", detail)
     }
 
     /// Why no one gets in.
@@ -73,7 +52,7 @@ impl Problem {
 
     /// A body in a form that is not read here.
     pub(super) fn unsupported(detail: &'static str) -> Self {
-        Self::new(415, "unsupported", "unsupported media type", detail)
+        Self::titled(415, "unsupported", "unsupported media type", detail)
     }
 
     /// Of a message that was to be stored: unless something else is known of it, it is not in the log.
@@ -109,25 +88,9 @@ impl Problem {
     }
 }
 
-/// A problem as a session has told it.
-impl From<json::Problem> for Problem {
-    fn from(told: json::Problem) -> Self {
-        let json::Problem { title, status, detail, code, outcome, retry_after, .. } = told;
-        Self {
-            kind: "about:blank",
-            title: title.into(),
-            status,
-            detail: detail.into(),
-            code: code.into(),
-            outcome,
-            retry_after,
-        }
-    }
-}
-
 /// 405; these methods are there.
 pub(super) fn only(methods: &'static str) -> Response {
-    let problem = Problem::new(405, "method", "method not allowed", format!("{methods} only"));
+    let problem = Problem::titled(405, "method", "method not allowed", format!("{methods} only"));
     with(problem.response(), ALLOW, methods)
 }
 
@@ -149,7 +112,7 @@ fn told(refusal: Refusal, plain: &Response) -> (Problem, Response) {
         Refusal::Draining => ("draining", DRAINING),
         Refusal::Full => ("full", "this edge has no room for another connection"),
     };
-    let problem = Problem { retry_after: seconds, ..Problem::new(status, code, title, detail) };
+    let problem = Problem { retry_after: seconds, ..Problem::titled(status, code, title, detail) };
     let mut response = problem.response();
     let told = response.headers().clone();
     // Upgrade, Sec-WebSocket-Version, Connection, Allow: what stands in the way, as a client can read it.

@@ -10,11 +10,10 @@ use serde::Deserialize;
 use super::opening::ENTERED;
 use super::problem::Problem;
 use crate::disconnect::Ending;
-use crate::transport::json;
 use crate::upgrade::Refusal;
 use crate::worker::{Over, Pipe};
 
-/// How every message of a room begins; [`json`] writes a message's id first.
+/// How every message of a room begins; [`crate::transport::json`] writes a message's id first.
 const MESSAGE: &[u8] = br#"{"type":"message","id":""#;
 
 /// What a session says.
@@ -38,7 +37,7 @@ pub(super) enum Line {
     },
     Problem {
         receipt: Option<String>,
-        problem: json::Problem,
+        problem: Problem,
     },
     /// All that was there has been said; what comes now is new.
     Live,
@@ -68,7 +67,7 @@ pub(super) fn id_of(message: &[u8]) -> &str {
 /// Why a session said this, or nothing more, instead of what was waited for.
 pub(super) fn refusal(instead: Option<Line>) -> Problem {
     match instead {
-        Some(Line::Problem { problem, .. }) => problem.into(),
+        Some(Line::Problem { problem, .. }) => problem,
         Some(Line::Close { code: 1001 | 1012 }) => Problem::refusal(Refusal::Draining),
         Some(Line::Close { .. }) | None => Problem::later(),
         Some(_) => Problem::of(Ending::Internal, None),
@@ -173,7 +172,7 @@ mod tests {
     use chat_proto::{MessageId, Outgoing, View, encode};
 
     use super::*;
-    use crate::message::Message;
+    use crate::{message::Message, transport::json};
 
     /// What the transport writes is what is read here.
     #[test]
@@ -208,7 +207,7 @@ mod tests {
         let said = json::Said::Subscribed { room: "r".into(), position: "p".into(), recovered: None };
         assert_eq!(read(said), Line::Subscribed { position: "p".into(), recovered: None });
         for ending in Ending::all() {
-            let problem = json::Problem::from(ending);
+            let problem = Problem::from(ending);
             let said = json::Said::Problem { receipt: Some("1".into()), problem: problem.clone() };
             assert_eq!(read(said), Line::Problem { receipt: Some("1".into()), problem }, "{ending:?}");
         }

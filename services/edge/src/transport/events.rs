@@ -13,9 +13,9 @@ use serde::Serialize;
 use super::{
     Engine, Fault, Framing, Input, Transport,
     end::End,
-    json::{self, Problem, Said},
+    json::{self, Said},
 };
-use crate::{disconnect::Ending, message::Message, spare::Spare};
+use crate::{disconnect::Ending, message::Message, problem::Problem, spare::Spare};
 
 mod head;
 mod places;

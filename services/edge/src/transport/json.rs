@@ -11,10 +11,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chat_proto::MessageId;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use stomp_proto::{Command, Headers, ServerDecoder, ServerFrame, Version};
 
-use crate::{destination::ERRORS, disconnect::Ending, message};
+use crate::{destination::ERRORS, disconnect::Ending, message, problem::Problem};
 
 /// Every session that is translated speaks this version: the edge itself has written its CONNECT.
 pub const VERSION: Version = Version::V1_2;
@@ -80,51 +80,6 @@ pub fn message(message: &message::Message, replayed: bool, out: &mut Vec<u8>) {
         body,
     };
     append(&object, out);
-}
-
-/// Of problems that have no page of their own.
-const BLANK: &str = "about:blank";
-
-/// What is wrong, as RFC 9457 says it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// RFC 9457: the status says what kind of problem it is.
-    pub r#type: &'static str,
-    /// The same words each time.
-    pub title: String,
-    /// The HTTP status that says the same.
-    pub status: u16,
-    /// What is wrong this time.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub detail: String,
-    /// The ending's label: stable, for programs.
-    pub code: String,
-    /// For a message that was to be stored: `refused` (it is not in the log) or `unknown` (it may be).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<&'static str>,
-    /// Seconds after which it may go better.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after: Option<u32>,
-}
-
-/// The same as it is read again.
-#[derive(Deserialize)]
-struct Told {
-    title: String,
-    status: u16,
-    #[serde(default)]
-    detail: String,
-    code: String,
-    outcome: Option<String>,
-    retry_after: Option<u32>,
-}
-
-impl<'de> Deserialize<'de> for Problem {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Told { title, status, detail, code, outcome, retry_after } = Told::deserialize(deserializer)?;
-        let known = |told: String| ["refused", "unknown"].into_iter().find(|known| *known == told);
-        Ok(Self { r#type: BLANK, title, status, detail, code, outcome: outcome.and_then(known), retry_after })
-    }
 }
 
 /// What a session has said, beside messages.
@@ -209,29 +164,11 @@ fn problem(frame: &ServerFrame) -> Problem {
     let is_soft = header("destination") == Some(ERRORS);
     let title = if is_soft { known } else { header("message").or(known) };
     Problem {
-        r#type: BLANK,
-        title: title.unwrap_or("internal error").to_owned(),
-        status: number(&frame.headers, "x-error-code"),
-        detail: String::from_utf8_lossy(&frame.body).into_owned(),
+        title: title.unwrap_or("internal error").to_owned().into(),
+        detail: String::from_utf8_lossy(&frame.body).into_owned().into(),
         outcome: facts.and_then(|facts| facts.outcome),
         retry_after: header("retry-after").and_then(|seconds| seconds.parse().ok()),
-        code,
-    }
-}
-
-impl From<Ending> for Problem {
-    fn from(ending: Ending) -> Self {
-        let facts = ending.facts();
-        let (title, status) = facts.error.unwrap_or((facts.reason, 503));
-        Self {
-            r#type: BLANK,
-            title: title.to_owned(),
-            status,
-            detail: String::new(),
-            code: facts.label.to_owned(),
-            outcome: facts.outcome,
-            retry_after: facts.retry_after,
-        }
+        ..Problem::new(number(&frame.headers, "x-error-code"), code)
     }
 }
 

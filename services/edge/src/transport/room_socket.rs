@@ -10,10 +10,10 @@ use tungstenite::Message as WebSocketMessage;
 
 use super::{
     Engine, Fault, Framing, Input, Transport, WebSocket,
-    json::{self, Problem, Said},
+    json::{self, Said},
     websocket::frame,
 };
-use crate::{destination::TOPIC, message::Message, spare::Spare};
+use crate::{destination::TOPIC, message::Message, problem::Problem, spare::Spare};
 
 const TEXT: &str = "text/plain;charset=utf-8";
 const OCTETS: &str = "application/octet-stream";

@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use super::json::Problem;
+use crate::problem::Problem;
 
 /// 200 and what follows it; events come next, until the stream ends.
 pub(super) fn ok(fields: &str, out: &mut Vec<u8>) {
