@@ -4,6 +4,8 @@
 pub mod destination;
 #[path = "../src/disconnect.rs"]
 pub mod disconnect;
+#[path = "../src/problem.rs"]
+pub mod problem;
 
 /// As the edge has them.
 pub mod log {

@@ -11,7 +11,7 @@ mod transport;
 #[path = "../transports.rs"]
 mod transports;
 
-use edge::{destination, disconnect, log, message, metrics};
+use edge::{destination, disconnect, log, message, metrics, problem};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     match data.split_first() {

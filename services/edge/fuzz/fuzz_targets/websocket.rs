@@ -11,6 +11,6 @@ mod transport;
 #[path = "../transports.rs"]
 mod transports;
 
-use edge::{destination, disconnect, log, message, metrics};
+use edge::{destination, disconnect, log, message, metrics, problem};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| transports::cuts_change_nothing(&transport::Kind::WebSocket, data));
