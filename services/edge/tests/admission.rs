@@ -86,7 +86,7 @@ fn l04_every_other_way_in_takes_a_token_too() {
     let (edge, _inside) = exhausted(&[]);
     let stream = refused(|| {
         let mut events = Events::ask(&edge, "/rooms/r/events", &[]);
-        if events.status == 200 { Ok(()) } else { Err(format!("{}{}", events.head, events.body())) }
+        if events.status == 200 { Ok(()) } else { Err(events.head.clone() + &events.body()) }
     });
     assert!(stream.starts_with("HTTP/1.1 503 ") && stream.contains("\"code\":\"admission\""), "{stream}");
     is_told_when(&stream);
