@@ -1,5 +1,5 @@
-//! Q16, promises 3, 4 and 8: the program that `deploy/clients.md` gives for `@stomp/stompjs`, as it stands there, while one
-//! edge drains and another one takes over.
+//! Q16, promises 3, 4 and 8: the program that `deploy/clients.md` gives for `@stomp/stompjs`, as it stands there, and the
+//! client of the edge's own page, while one edge drains and another one takes over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
 mod kit;

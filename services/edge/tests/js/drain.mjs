@@ -1,4 +1,4 @@
-// The program of deploy/clients.md, many times over, while its edge is replaced:
+// The program of deploy/clients.md, and the client of the edge's own page, many times over, while their edge is replaced:
 //   node drain.mjs '{"page": "…/clients.md", "edges": [{"listen": "127.0.0.1:1", "admin": "127.0.0.1:2"}, …], "clients": 12}'
 // Says {"at": "live"} when all have joined, {"at": "answered"} when all is stored and seen, then "passed" or "failed". The
 // driver (tests/drain_stompjs.rs) replaces the first edge between "live" and a line of its own.
@@ -10,8 +10,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@stomp/stompjs';
 import WebSocket from 'ws';
+import { Outbox, Shown } from '../../page/outbox.js';
+import { Client as PagesClient } from '../../page/stomp.js';
 
-const { page, edges, clients } = JSON.parse(process.argv[2]);
+const { page: documentation, edges, clients } = JSON.parse(process.argv[2]);
 const EVERY_MS = 40;
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const say = (at, more = {}) => process.stdout.write(`${JSON.stringify({ at, ...more })}\n`);
@@ -52,6 +54,35 @@ function program(text, BROKER, onClose) {
   return { ...it, shown, gaps: () => gaps };
 }
 
+/** The same by the page's own client. */
+function page(url, onAway) {
+  const shown = [];
+  const seen = new Shown();
+  let position;
+  let gaps = 0;
+  const client = new PagesClient(url, {
+    WebSocket,
+    headers: { 'x-errors': 'soft' },
+    onState: ({ name, why }) => name === 'away' && onAway(why),
+    onConnect: () => join().finally(() => outbox.flush()),
+  });
+  const outbox = new Outbox({ send: (...frame) => client.send(...frame), changed: () => {} });
+  const heard = ({ headers, text }) => {
+    position = headers['message-id'];
+    if (seen.isNew(position, headers['x-idempotency-key'])) shown.push(text);
+  };
+  async function join() {
+    const { receipt } = client.subscribe('/topic/lobby', heard, position ? { 'x-from': position } : {});
+    const { headers } = await receipt;
+    if (headers['x-recovered'] === 'false') gaps += 1;
+    position ??= headers['x-position'];
+  }
+  return {
+    open: () => client.open(), say: (body) => outbox.add('lobby', 'page', body), joined: () => position !== undefined,
+    waiting: () => outbox.open('lobby').length, shown, gaps: () => gaps,
+  };
+}
+
 async function until(what, done) {
   const end = Date.now() + 60_000;
   while (!done()) {
@@ -62,17 +93,20 @@ async function until(what, done) {
 
 try {
   globalThis.WebSocket = WebSocket;
-  const [, written] = readFileSync(page, 'utf8').match(/## stomp\.js across a restart\n[^]*?```js\n([^]*?)```/);
+  const [, written] = readFileSync(documentation, 'utf8').match(/## stomp\.js across a restart\n[^]*?```js\n([^]*?)```/);
   const text = written.replace(/^import .*\n/, '');
   assert(text.length < written.length && text.includes('/session/notices'));
-  // Half of them do not listen to notices: they are closed, and come back after a pause.
+  // A third of them do not listen to notices: they are closed, and come back after a pause.
   const deaf = text.replace(/client\.subscribe\('\/session\/notices'[^]*?\n {6}\}\);\n/, '');
   assert(!deaf.includes('/session/notices'));
   const url = await balancer();
-  const codes = { told: [], deaf: [] };
-  const all = Array.from({ length: clients }, (_, at) => (at % 2
-    ? program(deaf, url, (code) => codes.deaf.push(code))
-    : program(text, url, (code) => codes.told.push(code))));
+  const [told, closed, away] = [[], [], []];
+  const kinds = [
+    () => program(text, url, (code) => told.push(code)),
+    () => program(deaf, url, (code) => closed.push(code)),
+    () => page(url, (why) => away.push(why)),
+  ];
+  const all = Array.from({ length: clients }, (_, at) => kinds[at % 3]());
   for (const it of all) it.open();
   await until('all have joined', () => all.every((it) => it.joined()));
 
@@ -97,8 +131,9 @@ try {
     assert.equal(it.gaps(), 0);
   }
   assert.deepEqual([...all[0].shown].sort(), [...said].sort(), 'nothing is lost, and nothing comes twice');
-  assert(codes.told.length === Math.ceil(clients / 2) && codes.told.every((code) => code === 1000 || code === 1005), `who was told had gone before: ${codes.told}`);
-  assert.deepEqual(codes.deaf, Array(Math.floor(clients / 2)).fill(1012));
+  assert(told.length === clients / 3 && told.every((code) => code === 1000 || code === 1005), `who was told had gone before: ${told}`);
+  assert.deepEqual(closed, Array(clients / 3).fill(1012));
+  assert.deepEqual(away, [], 'no reader of the page has seen it away');
   say('passed', { said: said.length });
 } catch (error) {
   say('failed', { why: error.stack });
