@@ -114,6 +114,7 @@ impl ServerEvents for Metrics {
             "address" => Opened::AddressLimit,
             "starting" => Opened::NotReady,
             "draining" => Opened::Draining,
+            "admission" => Opened::Admission,
             _ => Opened::BadRequest,
         };
         self.connections.opened.of(result).inc();

@@ -50,6 +50,8 @@ labels! {
         NotReady = "not_ready",
         /// 503, draining.
         Draining = "draining",
+        /// 503, too many at once.
+        Admission = "admission",
     }
     /// What a session is spoken over.
     Spoken("transport") {
