@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use warp::Filter;
-use warp::http::header::{ALLOW, CONTENT_TYPE, ORIGIN};
+use warp::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, ORIGIN, VARY};
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use warp::path::FullPath;
 use warp::reply::Response;
 
+use crate::metrics::Format;
 use crate::readiness::{Check, Readiness};
 use crate::server::text;
 use crate::shutdown::Shutdown;
 
-/// Writes all metrics as OpenMetrics text. It runs on the HTTP thread, so it must be quick.
-pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+/// Writes all metrics in this format. It runs on the HTTP thread, so it must be quick.
+pub type MetricsText = Arc<dyn Fn(Format) -> String + Send + Sync>;
 
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// What browsers say of a request's origin.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
@@ -51,7 +51,7 @@ pub(crate) fn route(
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     warp::method().and(warp::path::full()).and(warp::header::headers_cloned()).map(
         move |method: Method, path: FullPath, headers: HeaderMap| match path.as_str() {
-            "/livez" | "/readyz" | "/startupz" | "/metrics" => admin.looked_at(&method, path.as_str()),
+            "/livez" | "/readyz" | "/startupz" | "/metrics" => admin.looked_at(&method, path.as_str(), &headers),
             "/drain" => admin.drain(&method, &headers),
             _ => text(StatusCode::NOT_FOUND, "/livez /readyz /startupz /metrics /drain\n"),
         },
@@ -59,7 +59,7 @@ pub(crate) fn route(
 }
 
 impl Admin {
-    fn looked_at(&self, method: &Method, path: &str) -> Response {
+    fn looked_at(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return only("GET, HEAD", "GET and HEAD only\n");
         }
@@ -77,7 +77,13 @@ impl Admin {
                 }
                 probe(lines)
             }
-            _ => typed(text(StatusCode::OK, (self.metrics)()), OPENMETRICS),
+            _ => {
+                let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+                let format = Format::asked_for(accept);
+                let mut response = typed(text(StatusCode::OK, (self.metrics)(format)), format.content_type());
+                response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+                response
+            }
         }
     }
 

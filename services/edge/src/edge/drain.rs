@@ -23,6 +23,7 @@ impl Edge {
         let within = grace.saturating_sub(RESERVE).max(SHORTEST);
         let rate = (open as f64 / within.as_secs_f64()).max(SLOWEST).min(f64::from(self.config.limits.drain_rate));
         tracing::info!(event = "draining", open, rate, "draining; a second signal exits at once");
+        self.metrics.state.drain_begun.set(i64::try_from(open).unwrap_or(i64::MAX));
         let in_time = (rate * within.as_secs_f64()) as usize;
         if in_time + 1 < open {
             let late = open - in_time;
@@ -58,6 +59,7 @@ impl Edge {
     }
 
     fn show(&self, begun: Instant) {
+        self.count_connections();
         self.metrics.state.drain_remaining.set(i64::try_from(self.server.connections()).unwrap_or(i64::MAX));
         self.metrics.state.drain_time.set(begun.elapsed().as_secs_f64());
     }
