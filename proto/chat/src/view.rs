@@ -15,6 +15,7 @@ use crate::{RecordError, room_is_valid};
 #[derive(Debug, Clone, Default)]
 pub struct View {
     value: Bytes,
+    uuid: u32,
     room: Span,
     sender: Span,
     content_type: Span,
@@ -42,6 +43,7 @@ impl View {
         if uuid.end - uuid.start != 16 {
             return Err(RecordError::Uuid);
         }
+        view.uuid = uuid.start;
         if view.octets(view.room) != key {
             return Err(RecordError::RoomMismatch);
         }
@@ -54,6 +56,12 @@ impl View {
             return Err(RecordError::Nul);
         }
         Ok(view)
+    }
+
+    /// The message's own id.
+    pub fn uuid(&self) -> [u8; 16] {
+        let start = self.uuid as usize;
+        self.value.get(start..start + 16).and_then(|octets| octets.try_into().ok()).unwrap_or_default()
     }
 
     /// The room; the same octets as the record's key.

@@ -6,30 +6,32 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use warp::Filter;
-use warp::http::header::{ALLOW, CONTENT_TYPE};
-use warp::http::{HeaderValue, Method, StatusCode};
+use warp::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, VARY};
+use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use warp::path::FullPath;
 use warp::reply::Response;
 
+use crate::metrics::Format;
 use crate::readiness::Readiness;
 use crate::server::text;
 
-/// Writes all metrics as OpenMetrics text. It runs on the HTTP thread, so it must be quick.
-pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
-
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Writes all metrics in this format. It runs on the HTTP thread, so it must be quick.
+pub type MetricsText = Arc<dyn Fn(Format) -> String + Send + Sync>;
 
 /// The four paths; everything else is 404, everything but GET and HEAD 405.
 pub fn route(
     readiness: Arc<Readiness>,
     metrics: MetricsText,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
-    warp::method()
-        .and(warp::path::full())
-        .map(move |method: Method, path: FullPath| answer(&method, path.as_str(), &readiness, &metrics))
+    warp::method().and(warp::path::full()).and(warp::header::headers_cloned()).map(
+        move |method: Method, path: FullPath, headers: HeaderMap| {
+            let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            answer(&method, path.as_str(), accept, &readiness, &metrics)
+        },
+    )
 }
 
-fn answer(method: &Method, path: &str, readiness: &Readiness, metrics: &MetricsText) -> Response {
+fn answer(method: &Method, path: &str, accept: &str, readiness: &Readiness, metrics: &MetricsText) -> Response {
     if !matches!(path, "/livez" | "/readyz" | "/startupz" | "/metrics") {
         return text(StatusCode::NOT_FOUND, "/livez /readyz /startupz /metrics\n");
     }
@@ -53,8 +55,11 @@ fn answer(method: &Method, path: &str, readiness: &Readiness, metrics: &MetricsT
             probe(lines)
         }
         _ => {
-            let mut response = Response::new(metrics().into());
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));
+            let format = Format::asked_for(accept);
+            let mut response = Response::new(metrics(format).into());
+            let fields = response.headers_mut();
+            fields.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+            fields.insert(VARY, HeaderValue::from_static("accept"));
             response
         }
     }

@@ -19,7 +19,7 @@ use crate::{
     follower::Follower,
     follower_thread::{self, FollowerInbox},
     log::{Health, Log, LogError, Reports, embedded::EmbeddedLog, kafka::KafkaLog, memory::MemoryLog},
-    metrics::Metrics,
+    metrics::{Metrics, Ticker},
     readiness::{Check, Readiness},
     server::{Server, ServerHandle, ServerParts, ServerSettings},
     shutdown::{End, Shutdown, Supervisor, ThreadEnd},

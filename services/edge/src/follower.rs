@@ -130,7 +130,7 @@ impl Follower {
 
     /// A record waited this long between the broker and the workers, by the clocks of both.
     pub fn observe_age(&self, ms: i64) {
-        self.metrics.log.record_age.observe(ms.max(0) as f64 / 1000.0);
+        self.metrics.log.observe_age(ms);
     }
 
     /// Once a second: forgets whom nobody waits for any more, and brings the gauges up to date.

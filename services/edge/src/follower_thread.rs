@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
     task::{self, Poll, Wake, Waker},
     thread::{self, Thread},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -18,6 +18,7 @@ use crate::{
     log::{Feed, FeedEvent, LogError},
     looker::Desk,
     message::{FromFollower, ToFollower},
+    moment::wall_ms,
     readiness::{Check, Heartbeat, Readiness},
 };
 
@@ -108,11 +109,6 @@ fn wait<F: Future>(future: F, waker: &Waker, deadline: Instant) -> Option<F::Out
         }
         thread::park_timeout(left);
     }
-}
-
-fn wall_ms() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 struct Shell<'a, F> {

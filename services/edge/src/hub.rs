@@ -225,6 +225,11 @@ impl Hub {
         members.iter().map(|member| member.connection as usize).collect()
     }
 
+    /// How many subscriptions a room has.
+    pub fn members(&self, room: RoomId) -> usize {
+        self.rooms.get(&room).map_or(0, |room| room.members.as_slice().len())
+    }
+
     /// Whether a sweep is under way.
     pub fn is_sweeping(&self) -> bool {
         !self.sweeps.is_empty()

@@ -28,6 +28,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// When its edge took it, milliseconds since the Unix epoch: its uuid says so (UUIDv7). Of a record whose producer made
+    /// another kind, when it was appended.
+    pub fn sent_ms(&self) -> i64 {
+        let uuid = self.content.uuid();
+        let ms = uuid[..6].iter().fold(0, |ms, octet| ms << 8 | i64::from(*octet));
+        if uuid[6] >> 4 == 7 { ms } else { self.timestamp_ms }
+    }
+
     /// About how many octets it takes, in memory and on the wire.
     pub fn cost(&self) -> usize {
         let headers = self.content.headers().map(|(name, value)| name.len() + value.len());

@@ -1,6 +1,15 @@
-//! A moment on the worker's clock in eight octets: every idle connection has several, or room for them.
+//! A moment on the worker's clock in eight octets: every idle connection has several, or room for them. And the wall's.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{
+    num::NonZeroU64,
+    time::{Duration, SystemTime},
+};
+
+/// What this machine's clock says, milliseconds since the Unix epoch.
+pub fn wall_ms() -> i64 {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// Nanoseconds since the worker's origin. An `Option` of it is as large, half of what one of a `Duration` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -109,6 +109,8 @@ pub trait ServerEvents: Send + Sync + 'static {
     /// `address`. Gave up: `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker
     /// took it). One for STOMP on TCP is `accepted`, or refused for one of the same reasons.
     fn opened(&self, result: &'static str);
+    /// A worker has an upgraded connection, so long after it was accepted, or after its last answer.
+    fn upgraded(&self, _after: std::time::Duration) {}
     /// The system refused to accept (too many open files, no memory): accepting pauses.
     fn accept_failed(&self, error: &io::Error);
 }

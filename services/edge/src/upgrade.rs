@@ -105,7 +105,7 @@ impl Upgrades {
         let query = request.query.as_deref();
         let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.credentials);
         let credentials = credentials.beside(protocol);
-        let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
+        let (sockets, events, since) = (Arc::clone(&self.sockets), Arc::clone(&self.events), peer.since);
         tokio::spawn(async move {
             let upgraded = on_upgrade.await;
             let take = |upgraded| into_socket(upgraded, peer, transport, opening, protocol, credentials);
@@ -113,7 +113,10 @@ impl Upgrades {
                 return events.opened("aborted");
             };
             match sockets.hand_over(socket) {
-                Ok(()) => events.opened("upgraded"),
+                Ok(()) => {
+                    events.upgraded(since.elapsed());
+                    events.opened("upgraded");
+                }
                 Err(socket) => {
                     try_again_later(socket);
                     events.opened("workers");
@@ -141,7 +144,7 @@ impl Upgrades {
         opening: Bytes,
         refusal: Vec<u8>,
     ) -> Result<Response, Refusal> {
-        let Some(Peer { address: peer, guard, .. }) = request.peer.clone() else { return Err(Refusal::Full) };
+        let Some(Peer { address: peer, guard, since, .. }) = request.peer.clone() else { return Err(Refusal::Full) };
         let query = request.query.as_deref();
         let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.credentials);
         let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
@@ -149,7 +152,10 @@ impl Upgrades {
             give_up_on_the_silent(&stream);
             let socket = Socket { stream, opening, read_ahead, peer, transport, protocol: None, credentials, guard };
             match sockets.hand_over(socket) {
-                Ok(()) => events.opened("upgraded"),
+                Ok(()) => {
+                    events.upgraded(since.elapsed());
+                    events.opened("upgraded");
+                }
                 Err(socket) => {
                     // Every inbox filled up a moment ago. The socket closes in any case.
                     let _ = (&socket.stream).write(&refusal);

@@ -7,6 +7,7 @@ use crate::{
     auth::{AuthError, Identity, Rights},
     context::{AuthJob, Context},
     disconnect::Ending,
+    metrics::Handshake,
     tokens::Checked,
     transport::Transport,
 };
@@ -55,6 +56,8 @@ impl Connection {
     fn accept(&mut self, connect: &Connect, session: &str, identity: Identity, cx: &mut Context<'_>) {
         cx.metrics.connections.auth.of(None).inc();
         cx.metrics.connections.sessions.inc();
+        let took = cx.now.saturating_sub(self.opened.into());
+        cx.metrics.times.handshake.of(Handshake::Connect).observe(took.as_secs_f64());
         cx.metrics.connections.by_transport.of(self.transport.spoken()).inc();
         self.soft_errors = connect.headers.get("x-errors") == Some("soft");
         self.expires = identity.expires_at.map(|at| cx.on_clock(at).into());

@@ -20,6 +20,7 @@ impl Edge {
         let rate = (open as f64 / pace.as_secs_f64()).max(SLOWEST).min(f64::from(self.config.limits.drain_rate));
         tracing::info!(event = "draining", open, rate, "draining; a second signal exits at once");
         self.metrics.state.draining.set(1);
+        self.metrics.state.drain_begun.set(i64::try_from(open).unwrap_or(i64::MAX));
         self.tell_workers(Control::Drain { rate, open });
         let mut cut = false;
         let mut alone: Option<Instant> = None;
@@ -32,6 +33,7 @@ impl Edge {
             if let Ok(end) = self.ends.recv_timeout(LOOK) {
                 return self.thread_died(&end);
             }
+            self.count_connections();
             self.metrics.state.drain_remaining.set(i64::try_from(self.server.connections()).unwrap_or(i64::MAX));
             self.metrics.state.drain_time.set(begun.elapsed().as_secs_f64());
             let late = begun.elapsed() + RESERVE / 2 > self.config.times.grace;

@@ -16,6 +16,8 @@ use crate::{
 
 /// Octets of a short message in the tail, with what is kept beside it.
 const SMALL_RECORD: usize = 256;
+/// How often it is looked how late the runtime of HTTP is.
+const TICK: Duration = Duration::from_millis(500);
 /// Descriptors that are not connections: brokers, logs, polls, the listeners.
 const OTHER_FILES: usize = 512;
 
@@ -38,6 +40,7 @@ pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edg
     }
     let metrics = Arc::new(Metrics::new());
     metrics.connections.limit.set(i64::try_from(config.limits.max_connections).unwrap_or(i64::MAX));
+    metrics.state.drain_limit.set(config.times.grace.as_secs_f64());
     let readiness = Readiness::new(|| announce("ready"));
     let mut polls = Vec::new();
     let mut mail = Vec::new();
@@ -165,6 +168,7 @@ impl Edge {
         }
         let (reception, metrics) = (self.reception.clone(), Arc::clone(&self.metrics));
         let requests = Requests::new(reception, outlets(workers), Arc::clone(&settings), metrics);
+        self.server.runtime().spawn(watch_ticks(Arc::clone(&self.metrics)));
         let heartbeat = self.readiness.heartbeat("requests", SILENT);
         self.server.runtime().spawn(self.supervisor.watch("requests", requests.run(heartbeat)));
         let (workers, heartbeat) = (OnceLock::from(self.mail.clone()), self.readiness.heartbeat("tokens", SILENT));
@@ -209,6 +213,15 @@ fn xhr_settings(config: &Config) -> XhrSettings {
     XhrSettings { response_bytes: config.sockjs.response_bytes, frame_bytes: (connect_frame, config.max_frame()) }
 }
 
+/// How late the runtime of HTTP gets to what it has to do.
+async fn watch_ticks(metrics: Arc<Metrics>) {
+    loop {
+        let due = tokio::time::Instant::now() + TICK;
+        tokio::time::sleep_until(due).await;
+        metrics.times.tick.of(Ticker::Http).observe(due.elapsed().as_secs_f64());
+    }
+}
+
 /// Those of a SEND.
 fn request_bounds(config: &Config) -> RequestBounds {
     let stomp = stomp_proto::Limits::default();
@@ -236,7 +249,7 @@ fn server_parts(
         credentials: config.credentials.clone(),
         origin: Arc::new(move |origin_of, host| origin.allows(origin_of, host)),
         events: Arc::clone(metrics) as _,
-        metrics: Arc::new(move || text.encode()),
+        metrics: Arc::new(move |format| text.text(format)),
         compare: compare(config, metrics, everybody),
         requests: Arc::clone(&reception.pipes),
     }

@@ -18,23 +18,29 @@ const FAR_BEHIND: i64 = 50_000;
 impl Edge {
     /// Stays until the edge has drained or a thread has ended.
     pub(super) fn watch<L: Log>(&self, log: &L, gate: &LogGate) -> Exit {
-        let (mut unreachable_since, mut read_before) = (None, 0);
+        let (mut unreachable_since, mut reading) = (None, Reading::default());
         let (mut last_probe, mut last_gauges) = (Instant::now(), Instant::now());
         while !self.shutdown.is_draining() {
+            let begun = Instant::now();
             match self.ends.recv_timeout(WATCH) {
                 Ok(end) => return self.thread_died(&end),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    let late = begun.elapsed().saturating_sub(WATCH);
+                    self.metrics.times.tick.of(Ticker::Main).observe(late.as_secs_f64());
+                }
                 Err(RecvTimeoutError::Disconnected) => return Exit::ThreadDied,
             }
+            self.count_connections();
             let health = log.health();
             self.judge(&health, &mut unreachable_since, gate);
             if last_probe.elapsed() >= PROBE {
                 last_probe = Instant::now();
                 gate.probe.store(true, Ordering::Relaxed);
+                self.metrics.readiness(&self.readiness.ready(Instant::now()));
             }
             if last_gauges.elapsed() >= GAUGES {
                 last_gauges = Instant::now();
-                self.update_gauges(log, &mut read_before);
+                self.update_gauges(log, &mut reading);
             }
         }
         self.drain(log)
@@ -80,20 +86,47 @@ impl Edge {
         Exit::ThreadDied
     }
 
-    fn update_gauges<L: Log>(&self, log: &L, read_before: &mut u64) {
+    /// Brings the gauge of connections up to date.
+    pub(super) fn count_connections(&self) {
         self.metrics.connections.open.set(i64::try_from(self.server.connections()).unwrap_or(i64::MAX));
-        let lags = log.lags();
-        for &(partition, lag) in &lags {
+    }
+
+    fn update_gauges<L: Log>(&self, log: &L, reading: &mut Reading) {
+        let measured = log.measured();
+        self.metrics.kafka.show(&measured);
+        for &(partition, lag) in &measured.lags {
             self.metrics.log.set_lag(partition, lag);
         }
+        let behind = measured.lags.iter().map(|(_, lag)| *lag).max().unwrap_or(0);
         let read = self.metrics.log.records.get();
-        let stands = std::mem::replace(read_before, read) == read;
+        let stands = std::mem::replace(&mut reading.records, read) == read;
+        reading.note(behind, stands, self.metrics.log.take_age(), Instant::now());
+        self.metrics.log.lag_time.set(reading.late.as_secs_f64());
         if self.readiness.started() {
-            let behind = lags.iter().map(|(_, lag)| *lag).max().unwrap_or(0);
             self.readiness.set(Check::Tail, keeps_up(behind, stands));
         }
-        let failing = self.readiness.ready(Instant::now());
-        self.metrics.readiness(&failing);
+    }
+}
+
+/// How the reader gets on, from one look to the next.
+#[derive(Default)]
+struct Reading {
+    /// Read so far.
+    records: u64,
+    looked: Option<Instant>,
+    /// How late what is read is.
+    late: Duration,
+}
+
+impl Reading {
+    /// While records are read they say how late they are; while some wait and none is read, the time that passes does.
+    fn note(&mut self, behind: i64, stands: bool, age: Duration, now: Instant) {
+        let since = self.looked.replace(now).map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
+        self.late = match (stands, behind) {
+            (false, _) => age,
+            (true, 1..) => self.late + since,
+            (true, _) => Duration::ZERO,
+        };
     }
 }
 
@@ -146,14 +179,14 @@ mod tests {
                 log.publish(record, Ticket::default()).unwrap();
             }
         };
-        let is_read = || log.lags().iter().all(|(_, lag)| *lag == 0);
+        let is_read = || log.measured().lags.iter().all(|(_, lag)| *lag == 0);
         eventually("caught up", &|| tail().is_none());
         edge.readiness.set(Check::Topic, Ok(()));
         edge.readiness.set(Check::Producer, Ok(()));
         edge.readiness.set(Check::Log, Ok(()));
         eventually("started", &|| edge.readiness.ready(Instant::now()).is_empty() && edge.readiness.started());
 
-        let mut before = 0;
+        let mut before = Reading::default();
         publish(3);
         eventually("read", &is_read);
         edge.update_gauges(&*log, &mut before);
@@ -163,10 +196,15 @@ mod tests {
         edge.update_gauges(&*log, &mut before);
         let (_, why) = tail().expect("unready");
         assert_eq!(why, "5 records behind the end of a partition, and none is read");
+        let late = before.late;
+        edge.update_gauges(&*log, &mut before);
+        assert!(before.late > late && edge.metrics.log.lag_time.get() == before.late.as_secs_f64());
         log.hold_reading(false);
         eventually("read", &is_read);
         edge.update_gauges(&*log, &mut before);
         assert_eq!(tail(), None, "ready again by itself");
+        edge.update_gauges(&*log, &mut before);
+        assert_eq!(before.late, Duration::ZERO, "nothing waits");
         edge.server.stop();
     }
 

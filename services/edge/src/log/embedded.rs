@@ -13,7 +13,7 @@ use std::{
 use rdkafka::mocking::MockCluster;
 
 use super::{
-    Budget, Health, Log, LogError, NewRecord, ReadRecord, Reason, Reports, ScanEnd, Start, Ticket,
+    Budget, Health, Log, LogError, Measured, NewRecord, ReadRecord, Reason, Reports, ScanEnd, Start, Ticket,
     kafka::{KafkaFeed, KafkaLog, KafkaSettings},
 };
 
@@ -47,7 +47,8 @@ impl EmbeddedLog {
     ) -> Result<Self, LogError> {
         let broker = Broker::start(partitions)?;
         // The mock does not wake long polls, and serves one batch at a time: small waits, batches of some size.
-        let mut settings = vec![("linger.ms".into(), "1".into()), ("fetch.wait.max.ms".into(), "5".into())];
+        let ours = [("linger.ms", "1"), ("fetch.wait.max.ms", "5"), ("statistics.interval.ms", "5000")];
+        let mut settings: Vec<(String, String)> = ours.map(|(name, value)| (name.into(), value.into())).into();
         settings.extend(properties);
         let settings = KafkaSettings {
             brokers: broker.bootstrap.clone(),
@@ -151,7 +152,7 @@ impl Log for EmbeddedLog {
         self.kafka.health()
     }
 
-    fn lags(&self) -> Vec<(i32, i64)> {
-        self.kafka.lags()
+    fn measured(&self) -> Measured {
+        self.kafka.measured()
     }
 }

@@ -21,7 +21,7 @@ use std::{
 
 use rdkafka::error::KafkaError;
 
-use super::{Budget, Health, Log, LogError, NewRecord, ReadRecord, Reason, Reports, ScanEnd, Start, Ticket};
+use super::{Budget, Health, Log, LogError, Measured, NewRecord, ReadRecord, Reason, Reports, ScanEnd, Start, Ticket};
 
 mod context;
 mod delivery;
@@ -242,8 +242,8 @@ impl Log for KafkaLog {
         self.producer.flush(timeout)
     }
 
-    fn lags(&self) -> Vec<(i32, i64)> {
-        self.statistics().partitions.iter().map(|it| (it.partition, it.lag)).collect()
+    fn measured(&self) -> Measured {
+        self.statistics().measured()
     }
 
     fn health(&self) -> Health {

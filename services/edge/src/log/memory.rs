@@ -15,7 +15,9 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Budget, Health, Log, LogError, NewRecord, Outcome, ReadRecord, Reason, Reports, ScanEnd, Start, Ticket};
+use super::{
+    Budget, Health, Log, LogError, Measured, NewRecord, Outcome, ReadRecord, Reason, Reports, ScanEnd, Start, Ticket,
+};
 
 mod feed;
 mod partition;
@@ -324,11 +326,12 @@ impl Log for MemoryLog {
         left
     }
 
-    fn lags(&self) -> Vec<(i32, i64)> {
+    fn measured(&self) -> Measured {
         let next = self.reader.next();
         let state = self.shared.lock();
         let lags = (0..).zip(state.partitions.iter().zip(&*next));
-        lags.map(|(partition, (p, next))| (partition, (p.high() - next).max(0))).collect()
+        let lags = lags.map(|(partition, (p, next))| (partition, (p.high() - next).max(0))).collect();
+        Measured { lags, ..Measured::default() }
     }
 
     fn health(&self) -> Health {

@@ -210,6 +210,55 @@ pub struct Health {
     pub fault: Option<String>,
 }
 
+/// What a log measures of itself, as far as it does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// For each partition how many records the reader is behind its end.
+    pub lags: Vec<(i32, i64)>,
+    /// Partitions that are read.
+    pub assigned: i64,
+    /// Records that wait in the producer or for their acknowledgement.
+    pub queued_records: i64,
+    /// The same in octets.
+    pub queued_bytes: i64,
+    /// Most records that may wait.
+    pub queue_limit: i64,
+    /// The client that writes.
+    pub producer: ClientMeasured,
+    /// The client that reads.
+    pub reader: ClientMeasured,
+    /// Each broker of the cluster.
+    pub brokers: Vec<BrokerMeasured>,
+}
+
+/// What one client of a log's servers counts since it was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientMeasured {
+    /// Requests without an answer in time.
+    pub request_timeouts: u64,
+    /// Requests sent again.
+    pub retries: u64,
+    /// Attempts to connect.
+    pub connects: u64,
+    /// Connections that ended.
+    pub disconnects: u64,
+    /// For how long servers hold it back; the 99th percentile of the worst of them.
+    pub throttle_p99: Duration,
+    /// What waits to be taken from the client.
+    pub reply_queue: i64,
+}
+
+/// One server of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BrokerMeasured {
+    /// Its number.
+    pub id: i32,
+    /// Whether a client is connected to it.
+    pub up: bool,
+    /// The 99th percentile of its answers.
+    pub rtt_p99: Duration,
+}
+
 /// A partitioned, append-only log of rooms' messages.
 pub trait Log: Send + Sync + 'static {
     /// The reader of this log.
@@ -247,9 +296,9 @@ pub trait Log: Send + Sync + 'static {
     /// A snapshot; cheap enough for every scrape and probe.
     fn health(&self) -> Health;
 
-    /// For each partition how many records the reader is behind its end, as far as that is measured.
-    fn lags(&self) -> Vec<(i32, i64)> {
-        Vec::new()
+    /// What it has measured of itself; not for every scrape.
+    fn measured(&self) -> Measured {
+        Measured::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chat_proto::RecordError;
 use stomp_proto::Event;
 
-use super::{ClientCommand, Metrics, Opened, Poison, Sent, ServerCommand};
+use super::{ClientCommand, Handshake, Metrics, Opened, Poison, RateLimit, Sent, ServerCommand};
 use crate::{disconnect::Ending, log::Outcome, readiness::Check, server::ServerEvents};
 
 impl Metrics {
@@ -54,6 +54,9 @@ impl Metrics {
             _ => Sent::Invalid,
         };
         self.sends.results.of(result).inc();
+        if result == Sent::RateLimited {
+            self.connections.rate_limited.of(RateLimit::User).inc();
+        }
     }
 
     /// What the log says of a SEND whose connection is gone.
@@ -117,6 +120,13 @@ impl ServerEvents for Metrics {
             _ => Opened::BadRequest,
         };
         self.connections.opened.of(result).inc();
+        if result == Opened::AddressLimit {
+            self.connections.rate_limited.of(RateLimit::Address).inc();
+        }
+    }
+
+    fn upgraded(&self, after: Duration) {
+        self.times.handshake.of(Handshake::Upgrade).observe(after.as_secs_f64());
     }
 
     fn accept_failed(&self, error: &std::io::Error) {

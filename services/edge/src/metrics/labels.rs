@@ -130,6 +130,41 @@ labels! {
         /// ERROR.
         Error = "error",
     }
+    /// A step on the way to a session.
+    Handshake("stage") {
+        /// From the connection (or its next request) to the hand-over to a worker.
+        Upgrade = "upgrade",
+        /// From there to CONNECTED.
+        Connect = "connect",
+    }
+    /// Whose rate was exceeded.
+    RateLimit("scope") {
+        /// Too many connections from one address.
+        Address = "address",
+        /// SENDs of one user.
+        User = "user",
+    }
+    /// Why octets that waited for a client were thrown away.
+    Discarded("reason") {
+        /// The client took nothing any more.
+        Slow = "slow",
+        /// The connection was over before they could be written.
+        Closed = "closed",
+    }
+    /// A thread whose lateness is watched.
+    Ticker("thread") {
+        /// The one that watches the others.
+        Main = "main",
+        /// The runtime of HTTP.
+        Http = "http",
+    }
+    /// A client of librdkafka that lasts.
+    KafkaClient("client") {
+        /// It writes.
+        Producer = "producer",
+        /// It reads.
+        Reader = "reader",
+    }
     /// Why a record could not be shown.
     Poison("reason") {
         /// Not a `chat.v1.Message`.

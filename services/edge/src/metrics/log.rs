@@ -1,5 +1,10 @@
 //! Metrics of the log and of the way from it to the clients.
 
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
 use crate::readiness::Check;
 
 use super::{Delivery, LogMetrics, State, labels::Label, parts::Registrar};
@@ -22,8 +27,8 @@ impl LogMetrics {
             gaps: r.add("log_gaps", "Times that records were lost before they were read"),
             partitions: r.add("kafka_topic_partitions", "Partitions of the topic"),
             lag: r.add("lag_records", "Records between this edge and the end of a partition"),
-            broker_up: r.add("kafka_broker_up", "1 while a broker is connected"),
-            broker_rtt: r.seconds("kafka_broker_rtt_p99", "99th percentile of a broker's answers"),
+            lag_time: r.seconds("lag", "How late the records are that this edge reads"),
+            read_age_ms: AtomicU64::new(0),
         }
     }
 
@@ -32,18 +37,16 @@ impl LogMetrics {
         self.lag.get_or_create(&[("partition", partition.to_string())]).set(records);
     }
 
-    /// What librdkafka's statistics say of a broker (its Kafka node id).
-    pub fn set_broker(&self, broker: i32, up: bool, rtt_p99_seconds: f64) {
-        let label = [("broker", broker.to_string())];
-        self.broker_up.get_or_create(&label).set(i64::from(up));
-        self.broker_rtt.get_or_create(&label).set(rtt_p99_seconds);
+    /// Records were handed over, the oldest of them so long after their append by the clocks of both.
+    pub fn observe_age(&self, ms: i64) {
+        let ms = ms.max(0);
+        self.record_age.observe(ms as f64 / 1e3);
+        self.read_age_ms.fetch_max(ms.unsigned_abs(), Relaxed);
     }
 
-    /// Forgets a broker that has left the cluster.
-    pub fn remove_broker(&self, broker: i32) {
-        let label = [("broker", broker.to_string())];
-        self.broker_up.remove(&label);
-        self.broker_rtt.remove(&label);
+    /// The highest age since the last call.
+    pub fn take_age(&self) -> Duration {
+        Duration::from_millis(self.read_age_ms.swap(0, Relaxed))
     }
 }
 
@@ -53,6 +56,7 @@ impl Delivery {
             deliveries: r.add("deliveries", "MESSAGE frames queued for clients"),
             writes: r.add("writes", "Write calls on client sockets"),
             queued_bytes: r.bytes("outbound_queued", "Waiting in outbound queues"),
+            discarded: r.byte_counters("outbound_discarded", "Thrown away with the connection that they waited for"),
             slow_closes: r.add("slow_consumer_closes", "Clients cut because they took nothing any more"),
             cursors: r.add("cursors_active", "Subscriptions that read from the tail"),
             tail_bytes: r.bytes("tail", "Held in the tail"),
@@ -71,6 +75,8 @@ impl State {
         State {
             ready: r.split("ready", "1 while a check of readiness passes", Check::all()),
             draining: r.add("draining", "1 while draining"),
+            drain_begun: r.add("drain_begun_connections", "Connections when the drain began"),
+            drain_limit: r.seconds("drain_limit", "When a drain ends at the latest: --grace"),
             drain_remaining: r.add("drain_remaining_connections", "Connections still to be moved"),
             drain_time: r.seconds("drain", "How long the drain has lasted"),
         }

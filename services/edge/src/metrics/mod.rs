@@ -14,19 +14,27 @@ use prometheus_client::{
 use crate::{auth::AuthError, disconnect::Ending, readiness::Check};
 
 mod events;
+mod format;
+mod kafka;
 pub mod labels;
 mod log;
 mod parts;
 mod process;
+
 #[cfg(test)]
 mod tests;
+mod threads;
+mod times;
 
-pub use labels::{ClientCommand, Label, Opened, Poison, Resumed, Scanned, Sent, ServerCommand, Spoken, Subscribed};
+pub use format::Format;
+pub use kafka::KafkaMetrics;
+pub use labels::{
+    ClientCommand, Discarded, Handshake, KafkaClient, Label, Opened, Poison, RateLimit, Resumed, Scanned, Sent,
+    ServerCommand, Spoken, Subscribed, Ticker,
+};
 use parts::Registrar;
 pub use parts::Split;
-
-/// The `Content-Type` of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub use times::Times;
 
 /// A gauge of seconds.
 pub type Seconds = Gauge<f64, AtomicU64>;
@@ -53,6 +61,10 @@ pub struct Metrics {
     pub sends: Sends,
     /// Reading the log.
     pub log: LogMetrics,
+    /// What librdkafka says of itself.
+    pub kafka: KafkaMetrics,
+    /// How long things take.
+    pub times: Times,
     /// Log to client.
     pub delivery: Delivery,
     /// Readiness and drain.
@@ -78,6 +90,8 @@ pub struct Connections {
     pub duration: Histogram,
     /// CONNECTs by result; `None` is success.
     pub auth: Split<Option<AuthError>, Counter>,
+    /// What was refused because somebody was too fast, or too many.
+    pub rate_limited: Split<RateLimit, Counter>,
 }
 
 /// STOMP frames and bytes.
@@ -122,7 +136,7 @@ pub struct Sends {
     pub oldest_in_flight: Seconds,
 }
 
-/// Reading the log, and librdkafka's own view of it.
+/// Reading the log.
 #[derive(Debug)]
 pub struct LogMetrics {
     /// Records read.
@@ -141,9 +155,12 @@ pub struct LogMetrics {
     pub gaps: Counter,
     /// Partitions of the topic.
     pub partitions: Gauge,
+    /// How late what this edge reads is: the age of records as they are read, or, while some wait and none is read, since
+    /// when.
+    pub lag_time: Seconds,
+    /// The highest age of records since somebody asked, in milliseconds.
+    read_age_ms: AtomicU64,
     lag: Family<[(&'static str, String); 1], Gauge>,
-    broker_up: Family<[(&'static str, String); 1], Gauge>,
-    broker_rtt: Family<[(&'static str, String); 1], Seconds>,
 }
 
 /// Log to client.
@@ -155,6 +172,8 @@ pub struct Delivery {
     pub writes: Counter,
     /// Octets that wait in outbound queues.
     pub queued_bytes: Gauge,
+    /// Octets that waited for clients whose connections ended.
+    pub discarded: Split<Discarded, Counter>,
     /// Clients cut because they took nothing any more.
     pub slow_closes: Counter,
     /// Subscriptions that read from the tail because they could not keep up live.
@@ -182,6 +201,10 @@ pub struct State {
     pub ready: Split<Check, Gauge>,
     /// 1 while draining.
     pub draining: Gauge,
+    /// How many connections there were when the drain began.
+    pub drain_begun: Gauge,
+    /// The longest that a drain may last.
+    pub drain_limit: Seconds,
     /// Connections still to be moved.
     pub drain_remaining: Gauge,
     /// How long the drain has lasted.
@@ -192,19 +215,26 @@ impl Metrics {
     /// Registers everything. Called once per edge.
     pub fn new() -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(process::Process));
+        registry.register_collector(Box::new(process::Process::default()));
+        registry.register_collector(Box::new(threads::Threads::default()));
         let mut r = Registrar(registry.sub_registry_with_prefix("klatsch"));
         r.0.register("build", "What is running", Info::new(build()));
         let connections = Connections::register(&mut r);
         let stomp = Stomp::register(&mut r);
         let sends = Sends::register(&mut r);
         let log = LogMetrics::register(&mut r);
+        let (kafka, times) = (KafkaMetrics::register(&mut r), Times::register(&mut r));
         let delivery = Delivery::register(&mut r);
         let state = State::register(&mut r);
-        Metrics { registry, connections, stomp, sends, log, delivery, state }
+        Metrics { registry, connections, stomp, sends, log, kafka, times, delivery, state }
     }
 
-    /// OpenMetrics text, to be served as [`CONTENT_TYPE`].
+    /// All of it as text.
+    pub fn text(&self, format: Format) -> String {
+        format.of(self.encode())
+    }
+
+    /// OpenMetrics text.
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(32 * 1024);
         match text::encode(&mut text, &self.registry) {
@@ -244,6 +274,7 @@ impl Connections {
             closed: r.counters("connections_closed", "Ended connections by reason"),
             duration: r.histogram("connection_duration", "From upgrade to close", &LIFE_BUCKETS),
             auth: r.counters("auth", "CONNECTs by the result of authentication"),
+            rate_limited: r.counters("rate_limited", "SENDs and connections refused because there were too many"),
         }
     }
 }

@@ -2,11 +2,26 @@
 
 use prometheus_client::{
     encoding::EncodeMetric,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{
+        counter::Counter,
+        family::{Family, MetricConstructor},
+        gauge::Gauge,
+        histogram::Histogram,
+    },
     registry::{Metric, Registry, Unit},
 };
 
-use super::labels::Label;
+use super::{Seconds, labels::Label};
+
+/// Makes the histograms of a split.
+#[derive(Clone)]
+struct Buckets(Box<[f64]>);
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
 
 /// One label with a value from a closed set.
 type OneLabel = [(&'static str, &'static str); 1];
@@ -18,7 +33,7 @@ pub struct Split<L, M> {
     unlisted: M,
 }
 
-impl<L: Label, M: Default> Split<L, M> {
+impl<L: Label, M> Split<L, M> {
     /// The metric of one value.
     pub fn of(&self, label: L) -> &M {
         self.parts.iter().find(|(known, _)| *known == label).map_or(&self.unlisted, |(_, metric)| metric)
@@ -53,6 +68,34 @@ impl Registrar<'_> {
         histogram
     }
 
+    /// A histogram of counts.
+    pub(super) fn sizes(&mut self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let histogram = Histogram::new(buckets.iter().copied());
+        self.0.register(name, help, histogram.clone());
+        histogram
+    }
+
+    /// A histogram of seconds for each value of a label.
+    pub(super) fn histograms<L: Label>(&mut self, name: &str, help: &str, buckets: &[f64]) -> Split<L, Histogram> {
+        let family = Family::<OneLabel, Histogram, Buckets>::new_with_constructor(Buckets(buckets.into()));
+        self.0.register_with_unit(name, help, Unit::Seconds, family.clone());
+        parts_of(L::all(), &family, Buckets(buckets.into()).new_metric())
+    }
+
+    /// Gauges of seconds for each value of a label.
+    pub(super) fn seconds_of<L: Label>(&mut self, name: &str, help: &str) -> Split<L, Seconds> {
+        let (parts, family) = parts(L::all());
+        self.0.register_with_unit(name, help, Unit::Seconds, family);
+        parts
+    }
+
+    /// Counters of octets for each value of a label.
+    pub(super) fn byte_counters<L: Label>(&mut self, name: &str, help: &str) -> Split<L, Counter> {
+        let (parts, family) = parts(L::all());
+        self.0.register_with_unit(name, help, Unit::Bytes, family);
+        parts
+    }
+
     pub(super) fn counters<L: Label>(&mut self, name: &str, help: &str) -> Split<L, Counter> {
         self.split(name, help, L::all())
     }
@@ -78,7 +121,15 @@ impl Registrar<'_> {
 
 fn parts<L: Label, M: Clone + Default>(labels: Vec<L>) -> (Split<L, M>, Family<OneLabel, M>) {
     let family = Family::<OneLabel, M>::default();
+    (parts_of(labels, &family, M::default()), family)
+}
+
+fn parts_of<L, M, C>(labels: Vec<L>, family: &Family<OneLabel, M, C>, unlisted: M) -> Split<L, M>
+where
+    L: Label,
+    M: Clone,
+    C: MetricConstructor<M>,
+{
     let parts = labels.into_iter().map(|label| (label, family.get_or_create_owned(&[(L::NAME, label.value())])));
-    let parts = parts.collect();
-    (Split { parts, unlisted: M::default() }, family)
+    Split { parts: parts.collect(), unlisted }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::log::Reason;
+use crate::log::{BrokerMeasured, ClientMeasured, Measured, Reason};
 
 /// What one room's life does to the metrics: everything that the edge ever calls.
 fn activity(metrics: &Metrics, room: u32) {
@@ -29,13 +29,27 @@ fn activity(metrics: &Metrics, room: u32) {
     metrics.log.poison.of(nth(seed)).inc();
     metrics.log.record_age.observe(f64::from(room) / 1e3);
     metrics.log.set_lag(i32::try_from(room % 12).unwrap(), 1);
-    metrics.log.set_broker(i32::try_from(room % 3).unwrap(), true, 0.001);
+    metrics.kafka.show(&measured(0..3));
+    metrics.connections.rate_limited.of(nth(seed)).inc();
+    metrics.delivery.discarded.of(nth(seed)).inc_by(9);
+    metrics.times.handshake.of(nth(seed)).observe(f64::from(room) / 1e3);
+    metrics.times.tick.of(nth(seed)).observe(f64::from(room) / 1e3);
+    metrics.times.recipients.observe(f64::from(room));
+    metrics.times.delivered(std::time::Duration::from_millis(room.into()), 0, room.into());
     metrics.delivery.deliveries.inc_by(10);
     metrics.delivery.scans.of(nth(seed)).inc();
     metrics.delivery.scan_time.observe(f64::from(room) / 1e3);
     metrics.stomp.resumed.of(nth(seed)).inc();
     metrics.delivery.tail_age.set(f64::from(room));
     metrics.state.ready.of(nth(seed)).set(1);
+}
+
+/// A log of these brokers.
+fn measured(brokers: std::ops::Range<i32>) -> Measured {
+    let rtt_p99 = std::time::Duration::from_millis(250);
+    let brokers = brokers.map(|id| BrokerMeasured { id, up: true, rtt_p99 }).collect();
+    let producer = ClientMeasured { connects: 7, ..ClientMeasured::default() };
+    Measured { brokers, producer, queued_records: 4, queue_limit: 5, ..Measured::default() }
 }
 
 /// Name and labels of every line that is a value.
@@ -82,7 +96,7 @@ fn names_follow_the_conventions() {
             assert!(samples.iter().any(|line| line.starts_with(&format!("{name}_total"))), "{name}: {samples:?}");
         }
         if kind == "histogram" {
-            assert!(name.ends_with("_seconds"), "{name}");
+            assert!(name.ends_with("_seconds") || name == "klatsch_fanout_recipients", "{name}");
         }
         for unit in ["seconds", "bytes"] {
             let is_in_unit = name.split('_').any(|part| part == unit);
@@ -128,19 +142,23 @@ fn handles_count_what_they_say() {
     metrics.connections.closed.of(Ending::SendRefused(Reason::Fatal)).inc();
     metrics.connections.auth.of(Some(AuthError::Expired)).inc_by(2);
     metrics.log.set_lag(3, 42);
-    metrics.log.set_broker(1, true, 0.25);
+    metrics.kafka.show(&measured(1..2));
     let text = metrics.encode();
     for line in [
         "klatsch_connections_closed_total{code=\"send_refused_fatal\"} 1",
         "klatsch_auth_total{result=\"expired\"} 2",
         "klatsch_lag_records{partition=\"3\"} 42",
+        "klatsch_producer_queue_messages 4",
+        "klatsch_producer_queue_limit_messages 5",
+        "klatsch_kafka_connects_total{client=\"producer\"} 7",
         "klatsch_kafka_broker_up{broker=\"1\"} 1",
         "klatsch_kafka_broker_rtt_p99_seconds{broker=\"1\"} 0.25",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}");
     }
-    metrics.log.remove_broker(1);
-    assert!(!metrics.encode().contains("broker=\"1\""));
+    metrics.kafka.show(&measured(2..3));
+    let text = metrics.encode();
+    assert!(!text.contains("broker=\"1\"") && text.contains("klatsch_kafka_broker_up{broker=\"2\"} 1"));
     // An ending that is no protocol error has no series there, and counting it does no harm.
     metrics.stomp.protocol_errors.of(Ending::Draining).inc();
     assert!(!metrics.encode().contains("protocol_errors_total{code=\"draining\"}"));

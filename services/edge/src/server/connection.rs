@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -42,6 +42,8 @@ pub(super) struct Limits {
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) guard: ConnectionGuard,
+    /// When it was accepted; when it made its request, if that was not the first.
+    pub(crate) since: Instant,
     /// How long the connection may stay.
     pub(crate) stay: Arc<Stay>,
 }
@@ -60,14 +62,15 @@ pub(super) async fn serve<F>(
     F::Future: Send,
 {
     let stay = Arc::new(Stay::new(place));
-    let peer = Peer { address, guard, stay: Arc::clone(&stay) };
+    let peer = Peer { address, guard, since: Instant::now(), stay: Arc::clone(&stay) };
     let left = Arc::new(OnceLock::new());
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = {
         let left = Arc::clone(&left);
         hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            let since = if peer.stay.has_asked() { Instant::now() } else { peer.since };
             peer.stay.ask();
-            request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(Peer { since, ..peer.clone() });
             let (answer, left) = (routes.call(request), Arc::clone(&left));
             async move {
                 let Ok(mut answer) = answer.await;

@@ -67,6 +67,8 @@ pub struct Core<S, O> {
     pub(super) drain: Option<Drain>,
     /// The drain has begun: who still comes was let in a moment before.
     pub(super) draining: bool,
+    /// When the oldest message was sent that this turn delivered, if it did deliver any; milliseconds since 1970.
+    pub(super) delivered: Option<i64>,
     /// Change of what waits in all outbound queues, since the gauge was told.
     pub(super) queued_bytes: i64,
     /// SENDs that the log has yet to answer for and whose connections are gone: their outcomes are counted.
@@ -97,6 +99,7 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
             buffer: vec![0; READ_BYTES],
             drain: None,
             draining: false,
+            delivered: None,
             queued_bytes: 0,
             orphans: HashSet::default(),
             closed: Vec::new(),
@@ -197,6 +200,15 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         }
     }
 
+    /// After a turn: how long its deliveries took, if there were any; `clock` tells the time since the turn's origin, and
+    /// the wall's in milliseconds.
+    pub fn measure_delivery(&mut self, clock: impl FnOnce() -> (Duration, i64)) {
+        if let Some(sent_ms) = self.delivered.take() {
+            let (now, wall_ms) = clock();
+            self.metrics.times.delivered(now.saturating_sub(self.now), sent_ms, wall_ms);
+        }
+    }
+
     /// Sockets of connections that ended since the last call; to be dropped.
     pub fn take_closed(&mut self) -> impl Iterator<Item = S> {
         self.closed.drain(..)
@@ -243,12 +255,16 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
 
     fn sweep(&mut self) {
         let Self { hub, slots, touched, settings, metrics, spares, .. } = self;
-        let mut count = Count::default();
+        let (mut count, mut oldest) = (Count::default(), None);
         hub.sweep(&mut |member, run, frames| {
+            oldest = oldest.or_else(|| run.first().map(|message| message.sent_ms()));
             let (cap, queues) = (settings.outbound_bytes, &mut spares.queues);
             count.add(offer(slots, touched, cap, member, run, frames, queues));
         });
         count.report(metrics);
+        if count.is_some() {
+            self.delivered = self.delivered.or(oldest);
+        }
     }
 
     fn see_to_timers(&mut self) {

@@ -10,7 +10,7 @@ use std::{
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
 use super::{Core, Mailboxes, Outlets, taken::Taken};
-use crate::{context::Settings, log::Log, metrics::Metrics, readiness::Heartbeat, upgrade::Socket};
+use crate::{context::Settings, log::Log, metrics::Metrics, moment::wall_ms, readiness::Heartbeat, upgrade::Socket};
 
 /// The token of the mailboxes' bell.
 pub const BELL: Token = Token(usize::MAX);
@@ -105,6 +105,7 @@ impl<L: Log> Worker<L> {
             self.core.handle_readiness(slot, event.is_readable(), event.is_writable(), event.is_read_closed());
         }
         self.core.finish_turn();
+        self.core.measure_delivery(|| (self.origin.elapsed(), wall_ms()));
         for mut socket in self.core.take_closed() {
             self.poll.registry().deregister(&mut socket).ok();
         }

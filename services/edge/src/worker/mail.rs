@@ -83,10 +83,17 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     fn deliver(&mut self, messages: &[Arc<Message>]) {
         let Self { hub, slots, touched, settings, metrics, spares, .. } = self;
         let (mut count, cap) = (Count::default(), settings.outbound_bytes);
+        for message in messages {
+            metrics.times.recipients.observe(hub.members(message.room) as f64);
+        }
         hub.deliver(messages, &mut |member, run, frames| {
             count.add(offer(slots, touched, cap, member, run, frames, &mut spares.queues));
         });
         count.report(metrics);
+        if count.is_some() {
+            let oldest = messages.iter().map(|message| message.sent_ms()).min();
+            self.delivered = [self.delivered, oldest].into_iter().flatten().min();
+        }
     }
 
     /// Begins to close all connections, `rate` a second, in an order that `seed` decides.

@@ -13,7 +13,7 @@ use super::{
     pipe::{Newcomer, News, PipeSocket, Pipes},
     taken::Taken,
 };
-use crate::{context::Settings, log::Log, metrics::Metrics, readiness::Heartbeat};
+use crate::{context::Settings, log::Log, metrics::Metrics, moment::wall_ms, readiness::Heartbeat};
 
 /// What requests need of the core that serves them, before it runs.
 #[derive(Clone)]
@@ -83,6 +83,7 @@ impl<L: Log> Requests<L> {
             }
         }
         core.finish_turn();
+        core.measure_delivery(|| (origin.elapsed(), wall_ms()));
         core.take_closed().for_each(drop);
     }
 }

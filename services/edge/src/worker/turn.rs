@@ -13,7 +13,7 @@ use crate::{
     hub::Member,
     log::Ticket,
     message::Message,
-    metrics::Metrics,
+    metrics::{Discarded, Metrics},
     outbound::{Queues, Written},
 };
 
@@ -125,7 +125,10 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         let (worker, connection, generation) = (self.index as u32, slot as u32, it.connection.generation);
         let unsettled = it.connection.unsettled().map(|send| Ticket { worker, connection, generation, send });
         self.orphans.extend(unsettled);
-        self.queued_bytes -= it.connection.counted_bytes as i64;
+        let waited = it.connection.counted_bytes;
+        self.queued_bytes -= waited as i64;
+        let why = if linger_zero { Discarded::Slow } else { Discarded::Closed };
+        self.metrics.delivery.discarded.of(why).inc_by(waited as u64);
         if linger_zero {
             it.socket.cut();
         } else {
@@ -146,6 +149,11 @@ impl Count {
     pub(super) fn add(&mut self, Offered { queued, fell_behind }: Offered) {
         self.queued += queued;
         self.fell_behind += usize::from(fell_behind);
+    }
+
+    /// Whether anything was queued.
+    pub(super) fn is_some(&self) -> bool {
+        self.queued > 0
     }
 
     pub(super) fn report(&self, metrics: &Metrics) {

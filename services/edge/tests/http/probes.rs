@@ -59,9 +59,13 @@ fn a_silent_thread_fails_liveness_and_readiness() {
 fn metrics_and_everything_else() {
     let edge = Edge::start(|_| ());
     let answer = get(&edge, "/metrics");
-    assert_eq!((answer.status, answer.body.as_str()), (200, "# EOF\n"));
+    assert_eq!((answer.status, answer.body.as_str()), (200, "Prometheus"));
+    assert_eq!(answer.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5";
+    let answer = Client::connect(edge.admin).ask(format!("GET /metrics HTTP/1.1\r\nHost: a\r\n{accept}\r\n\r\n"));
+    assert_eq!(answer.body, "OpenMetrics");
     let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    assert_eq!(answer.field("content-type"), Some(openmetrics));
+    assert_eq!((answer.field("content-type"), answer.field("vary")), (Some(openmetrics), Some("accept")));
     assert_eq!(get(&edge, "/").status, 404);
     assert_eq!(get(&edge, "/ws").status, 404);
     let post = Client::connect(edge.admin).ask("POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");

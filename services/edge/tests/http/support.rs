@@ -115,7 +115,7 @@ impl Edge {
                 origin.is_none_or(|origin| Some(origin) == host.map(|host| format!("https://{host}")).as_deref())
             }),
             events: Arc::clone(&events) as Arc<dyn ServerEvents>,
-            metrics: Arc::new(|| "# EOF\n".to_owned()),
+            metrics: Arc::new(|format| format!("{format:?}")),
             requests: klatsch_edge::worker::Pipes::new(0, || ()),
             compare: Compare {
                 held: Arc::new(|| json!({"transports": {}})),
