@@ -1,5 +1,7 @@
 """Other people's programs, each on what it is made for."""
+import importlib.util
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -9,6 +11,8 @@ import tempfile
 COMPOSE = "docker-compose.kafka.yml"
 DOCKERFILE = "deploy/edge.Dockerfile"
 BALANCERS = ["deploy/local/haproxy.cfg", "deploy/compose/haproxy.cfg"]
+# What runs in containers without Kubernetes: all of it or nothing.
+CONTAINERS = [COMPOSE, DOCKERFILE, BALANCERS[1]]
 MONITORING = "deploy/monitoring"
 # No CPU limit, and a version that never changes behind its tag: both on purpose.
 SCORE_IGNORES = ["container-resources", "container-image-pull-policy"]
@@ -32,7 +36,9 @@ def run(tree, *words, given=None):
 
 
 def needs(tree, *paths):
-    return [f"{path} is not there" for path in paths if not tree.exists(path)]
+    absent = [path for path in paths if not tree.exists(path)]
+    none = not any(tree.exists(path) for path in CONTAINERS)
+    return [f"{path} is not there" for path in absent if not (none and path in CONTAINERS)]
 
 
 def kube_score(tree):
@@ -45,11 +51,11 @@ def kube_score(tree):
 
 def compose(tree):
     """docker compose reads the compose file with all its profiles; deploy/check/compose.py holds it against the rest."""
-    absent = needs(tree, COMPOSE)
-    if absent:
-        yield from absent
+    if not tree.exists(COMPOSE):
+        yield from needs(tree, COMPOSE)
         return
-    program = os.path.join(os.path.dirname(sys.executable), "..", "lib", f"python3.{sys.version_info.minor}", "site-packages", "compose", "docker-compose")
+    # Its wrapper swallows the exit code; the program itself lies beside it.
+    program = pathlib.Path(importlib.util.find_spec("compose").origin).with_name("docker-compose")
     words = [program, "-f", COMPOSE, "--project-directory", tree.root, "--profile", "*", "config"]
     wrong = run(tree, *words, "-q")
     yield from wrong
@@ -63,7 +69,7 @@ def compose(tree):
 
 def dockerfile(tree):
     """hadolint reads the image's file."""
-    yield from needs(tree, DOCKERFILE) or run(tree, os.path.join(os.path.dirname(sys.executable), "hadolint"), "--no-color", DOCKERFILE)
+    yield from run(tree, "hadolint", "--no-color", DOCKERFILE) if tree.exists(DOCKERFILE) else needs(tree, DOCKERFILE)
 
 
 def haproxy(tree):
@@ -90,7 +96,7 @@ def promtool(tree):
     yield from run(tree, "promtool", "check", "rules", f"{MONITORING}/alerts.yaml") or \
         run(tree, "promtool", "test", "rules", f"{MONITORING}/alerts.test.yaml")
     if tree.exists("deploy/check/monitoring"):
-        yield from run(tree, "deploy/check/monitoring", MONITORING)
+        yield from run(tree, tree.root / "deploy/check/monitoring", MONITORING)
 
 
 def shellcheck(tree):

@@ -32,7 +32,7 @@ class Broken(Exception):
 
 
 class Tree:
-    """A copy of the deployment's files. `edits` are (path, old, new): each old text must be there once. `only`: these cases."""
+    """A copy of the deployment's files. `edits` are (path, old, new), for the first such text. `only`: these cases."""
 
     def __init__(self, edits=(), only=None):
         self.cases = {name: path for name, path in PATHS.items() if only is None or name in only}
@@ -48,9 +48,9 @@ class Tree:
         for path, old, new in edits:
             file = self.root / path
             text = file.read_text()
-            if text.count(old) != 1:
-                raise Broken(f"{path} has {old!r} {text.count(old)} times")
-            file.write_text(text.replace(old, new))
+            if old not in text:
+                raise Broken(f"{path} has no {old!r}")
+            file.write_text(text.replace(old, new, 1))
         self.kubernetes = self.root / "deploy/kubernetes"
         self.components = sorted(path.name for path in (self.kubernetes / "components").iterdir())
         for name, components in CASES.items():
