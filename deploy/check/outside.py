@@ -84,7 +84,7 @@ def haproxy(tree):
         with tempfile.NamedTemporaryFile("w", suffix=".cfg") as filled:
             filled.write(text)
             filled.flush()
-            yield from (line.replace(filled.name, path) for line in run(tree, "haproxy", "-c", "-q", "-f", filled.name))
+            yield from (line.replace(filled.name, path) for line in run(tree, "haproxy", "-c", "-f", filled.name))
 
 
 def promtool(tree):
