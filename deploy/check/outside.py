@@ -1,11 +1,11 @@
 """Other people's programs, each on what it is made for."""
-import importlib.util
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 
 COMPOSE = "docker-compose.kafka.yml"
@@ -55,7 +55,7 @@ def compose(tree):
         yield from needs(tree, COMPOSE)
         return
     # Its wrapper swallows the exit code; the program itself lies beside it.
-    program = pathlib.Path(importlib.util.find_spec("compose").origin).with_name("docker-compose")
+    program = pathlib.Path(sysconfig.get_path("purelib")) / "compose/docker-compose"
     words = [program, "-f", COMPOSE, "--project-directory", tree.root, "--profile", "*", "config"]
     wrong = run(tree, *words, "-q")
     yield from wrong
