@@ -1,4 +1,5 @@
-"""Every object against the schema of its kind: Kubernetes' own for 1.36, custom resources' by their operators."""
+"""Every object against the schema of its kind: Kubernetes' own, the oldest and the newest version that is promised; custom
+resources' by their operators."""
 import functools
 import json
 import os
@@ -10,38 +11,45 @@ import kubernetes_validate
 import referencing.jsonschema
 import referencing.retrieval
 
-KUBERNETES = pathlib.Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema/v1.36.0-local-strict"
+KUBERNETES = pathlib.Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+VERSIONS = ["1.32.0", "1.36.0"]
 CUSTOM = pathlib.Path(os.environ.get("KLATSCH_SCHEMAS", ""))
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
-@referencing.retrieval.to_cached_resource(from_contents=referencing.jsonschema.DRAFT202012.create_resource)
-def definitions(uri):
-    return (KUBERNETES / uri.rpartition("/")[2]).read_text()
+def directory(version):
+    return KUBERNETES / f"v{version}-local-strict"
 
 
-REGISTRY = referencing.Registry(retrieve=definitions)
+def registry(version):
+    @referencing.retrieval.to_cached_resource(from_contents=referencing.jsonschema.DRAFT202012.create_resource)
+    def definitions(uri):
+        return (directory(version) / uri.rpartition("/")[2]).read_text()
+
+    return referencing.Registry(retrieve=definitions)
+
+
+REGISTRIES = {version: registry(version) for version in VERSIONS}
 
 
 @functools.cache
-def validator(api_version, kind):
-    """None: nobody knows such a kind."""
+def validators(api_version, kind):
+    """None of them: nobody knows such a kind."""
     group, _, version = api_version.rpartition("/")
-    builtin = KUBERNETES / f"{kind.lower()}{'-' + group.split('.')[0] if group else ''}-{version}.json"
     custom = CUSTOM / f"{group}_{version}_{kind}.json"
-    file = custom if custom.exists() else builtin
-    if not file.exists():
-        return None
-    return jsonschema.Draft202012Validator(json.loads(file.read_text()), registry=REGISTRY)
+    if custom.exists():
+        return [jsonschema.Draft202012Validator(json.loads(custom.read_text()))]
+    builtin = f"{kind.lower()}{'-' + group.split('.')[0] if group else ''}-{version}.json"
+    files = [(directory(of) / builtin, REGISTRIES[of]) for of in VERSIONS]
+    if not all(file.exists() for file, _ in files):
+        return []
+    return [jsonschema.Draft202012Validator(json.loads(file.read_text()), registry=known) for file, known in files]
 
 
 def faults_of(one):
-    valid = validator(one["apiVersion"], one.kind)
-    if not valid:
-        return [f"{one}: {one['apiVersion']} has no such kind"]
-    found = []
-    for error in valid.iter_errors(dict(one)):
+    found = [] if validators(one["apiVersion"], one.kind) else [f"{one}: {one['apiVersion']} has no such kind"]
+    for error in (error for valid in validators(one["apiVersion"], one.kind) for error in valid.iter_errors(dict(one))):
         error = jsonschema.exceptions.best_match([error])
         where = "".join(f"/{part}" for part in error.absolute_path) or "/"
         found.append(f"{one}: {where}: {error.message[:200]}")
