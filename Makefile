@@ -1,7 +1,7 @@
 # `make` alone prints the targets: a target's help is the text after its `##`.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check stomp-coverage kafka cluster down load chaos bench bench-quick growth fuzz simulate tools print-edge
+.PHONY: help run test check stomp-coverage check-deploy kafka cluster down load chaos bench bench-quick growth fuzz simulate tools print-edge
 
 # A missing toolchain is named (make tools), never downloaded behind anyone's back.
 export RUSTUP_AUTO_INSTALL = 0
@@ -38,6 +38,10 @@ check: ## Formatting, lints, documentation, file lengths
 
 stomp-coverage: ## Is every behaviour of proto/stomp/behaviours.md named by a test? Prints those that are not [ARGS=-v]
 	@deploy/local/stomp-coverage $(ARGS)
+
+check-deploy: ## Manifests, compose file, image, alerts, scripts: will those who read them take them? [ARGS="schemas seeded"|list|write]
+	@$(BUILD)
+	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec deploy/local/check-deploy $(ARGS)
 
 kafka: ## Real Kafka brokers on loopback, until `make down`; prints host:port[,...] [NODES=1|3]
 	@deploy/local/kafka-local up $(NODES)

@@ -4,6 +4,7 @@
 mod kit;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +22,18 @@ fn put(file: &Path, text: &str) {
     let fresh = file.with_extension("new");
     fs::write(&fresh, text).unwrap();
     fs::rename(&fresh, file).unwrap();
+}
+
+/// As the kubelet mounts a Secret with a password: links through `..data`, which leads to one version or to the next.
+fn mount(secret: &Path, password: &str) {
+    let version = secret.join(format!("..{password}"));
+    fs::create_dir_all(&version).unwrap();
+    fs::write(version.join("password"), password).unwrap();
+    symlink(version.file_name().unwrap(), secret.join("..data_tmp")).unwrap();
+    fs::rename(secret.join("..data_tmp"), secret.join("..data")).unwrap();
+    if !secret.join("password").exists() {
+        symlink("..data/password", secret.join("password")).unwrap();
+    }
 }
 
 fn occurs(edge: &Edge, what: &str, times: usize) {
@@ -54,14 +67,16 @@ fn p2_p10_credentials_are_renewed_under_a_running_edge() {
         let original = fs::read_to_string(kafka.properties_of("edge")).unwrap();
         original.replace("edge-secret", password)
     };
-    put(&file, &with("edge-secret"));
+    let secret = dir.path().join("secret");
+    mount(&secret, "edge-secret");
+    put(&file, &with(&format!("${{directory:{}:password}}", secret.display())));
     let edge = Edge::on(&kafka, "a", &["--kafka-properties", file.to_str().unwrap()]);
     let crowd = Crowd::new();
     let listener = crowd.client(&edge.url());
     listener.subscribe(0, "lobby");
     let senders: Vec<_> = (0..3).map(|_| crowd.client(&edge.url())).collect();
 
-    // Under load: a new password, and while we are at it a file that nobody could use before that.
+    // Under load: a new password in a Secret, a file that nobody could use, and a file with the next password.
     let over = AtomicBool::new(false);
     let (senders, receipts) = std::thread::scope(|scope| {
         let over = &over;
@@ -69,12 +84,12 @@ fn p2_p10_credentials_are_renewed_under_a_running_edge() {
             let receipts = keep_sending(&senders, over);
             (senders, receipts)
         });
+        kafka.set_password("edge", "second-secret");
+        mount(&secret, "second-secret");
+        occurs(&edge, RENEWED, 1);
         put(&file, "security.protocol=SASL_SSL\nno.such.property=1\n");
         edge.logged("kafka_properties_not_used", SOON);
         assert_eq!(edge.admin_get("/readyz").0, 200, "the old ones do");
-        kafka.set_password("edge", "second-secret");
-        put(&file, &with("second-secret"));
-        occurs(&edge, RENEWED, 1);
         kafka.set_password("edge", "third-secret");
         put(&file, &with("third-secret"));
         occurs(&edge, RENEWED, 2);

@@ -100,7 +100,8 @@ pub(super) struct Flags {
     /// A setting for librdkafka; repeatable, wins over --kafka-properties
     #[arg(long, env = "KLATSCH_KAFKA_PROPERTY", value_name = "K=V", help_heading = "Kafka")]
     pub(super) kafka_property: Vec<String>,
-    /// Settings for librdkafka in a Java-style properties file (TLS, SASL)
+    /// Settings for librdkafka in a Java-style properties file (TLS, SASL); ${directory:DIR:FILE} in a value stands for
+    /// what that file says; read again when one of them changes
     #[arg(long, env = "KLATSCH_KAFKA_PROPERTIES", value_name = "FILE", help_heading = "Kafka")]
     pub(super) kafka_properties: Option<String>,
     /// A log of plain vectors, for tests

@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 use super::{
     faults::{Collector, Wrong},
     java::{self, Translated},
-    properties,
+    properties, references,
 };
 
 /// What klatsch's promises rest on (kafka.md §0), and the setting to use instead where there is one.
@@ -48,12 +48,15 @@ pub(super) struct Source {
 pub(super) struct Properties {
     pub(super) all: Vec<(String, String)>,
     pub(super) brokers: Option<String>,
+    /// The files that values were taken from.
+    values: Vec<String>,
 }
 
 impl Properties {
     /// The files that they name.
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
-        self.all.iter().filter(|(key, _)| FILES.contains(&key.as_str())).map(|(_, path)| path.as_str())
+        let named = self.all.iter().filter(|(key, _)| FILES.contains(&key.as_str())).map(|(_, path)| path);
+        named.chain(&self.values).map(String::as_str)
     }
 }
 
@@ -66,6 +69,7 @@ pub(super) fn read(source: &Source, faults: &mut Collector) -> Properties {
             _ => faults.note("kafka-property", Wrong::new("no = in it, or nothing before", "write key=value")),
         }
     }
+    let values = resolve(&mut given, faults);
     let mut translated = BTreeMap::new();
     for (key, value) in &given {
         match java::translate(key, value, &given) {
@@ -78,7 +82,25 @@ pub(super) fn read(source: &Source, faults: &mut Collector) -> Properties {
         check(key, value, faults);
     }
     check_sasl(&translated, faults);
-    Properties { all: translated.into_iter().collect(), brokers }
+    Properties { all: translated.into_iter().collect(), brokers, values }
+}
+
+/// Puts in what values refer to; returns the files.
+fn resolve(given: &mut Vec<(String, String)>, faults: &mut Collector) -> Vec<String> {
+    let mut files = Vec::new();
+    given.retain_mut(|(key, value)| match references::resolve(value) {
+        _ if references::is_for_java(key) => false,
+        Ok(resolved) => {
+            *value = resolved.value;
+            files.extend(resolved.files);
+            true
+        }
+        Err(wrong) => {
+            note(faults, key, wrong);
+            false
+        }
+    });
+    files
 }
 
 fn from_file(path: &str, faults: &mut Collector) -> Vec<(String, String)> {

@@ -19,6 +19,7 @@ mod java;
 mod kafka;
 mod load;
 mod properties;
+mod references;
 mod sockjs;
 mod tuning;
 mod values;

@@ -210,4 +210,36 @@ mod tests {
         assert!(watched.changed().unwrap().is_ok());
         fs::remove_dir_all(&dir).unwrap();
     }
+
+    /// A Secret with nothing but the password, in a directory of its own; the properties beside it stay as they are.
+    #[test]
+    fn a_password_in_a_file_of_its_own_is_read_again() {
+        let dir = dir("secret");
+        let file = dir.join("client.properties");
+        let text = "config.providers=directory\nsecurity.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\nsasl.username=edge\n";
+        fs::write(&file, format!("{text}sasl.password=${{directory:{}:password}}\n", dir.display())).unwrap();
+        for (version, password) in [("..1", "old"), ("..2", "new"), ("..3", "newer")] {
+            fs::create_dir_all(dir.join(version)).unwrap();
+            fs::write(dir.join(version).join("password"), password).unwrap();
+        }
+        symlink("..1", dir.join("..data")).unwrap();
+        symlink("..data/password", dir.join("password")).unwrap();
+        let mut watched = watched(&file);
+        assert!(watched.changed().is_none());
+        for (version, password) in [("..2", "new"), ("..3", "newer")] {
+            symlink(version, dir.join("..new")).unwrap();
+            fs::rename(dir.join("..new"), dir.join("..data")).unwrap();
+            assert!(watched.changed().is_none());
+            assert_eq!(value(&watched.changed().unwrap().ok().unwrap(), "sasl.password"), password);
+        }
+
+        fs::remove_file(dir.join("..data")).unwrap();
+        assert!(watched.changed().is_none());
+        let faults = watched.changed().unwrap().err().unwrap().to_string();
+        assert!(faults.contains("sasl.password") && faults.contains("/password"), "{faults}");
+        symlink("..1", dir.join("..data")).unwrap();
+        assert!(watched.changed().is_none());
+        assert_eq!(value(&watched.changed().unwrap().ok().unwrap(), "sasl.password"), "old");
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }
