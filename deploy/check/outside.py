@@ -24,6 +24,10 @@ class Missing(Exception):
     """A program that is not there."""
 
 
+class Absent(Exception):
+    """Files that are not there, and need not be."""
+
+
 def run(tree, *words, given=None):
     """The lines that a program complains with; none if it is content."""
     if not shutil.which(str(words[0])):
@@ -36,9 +40,11 @@ def run(tree, *words, given=None):
 
 
 def needs(tree, *paths):
+    """Faults for those that are not there."""
     absent = [path for path in paths if not tree.exists(path)]
-    none = not any(tree.exists(path) for path in CONTAINERS)
-    return [f"{path} is not there" for path in absent if not (none and path in CONTAINERS)]
+    if set(absent) & set(CONTAINERS) and not any(tree.exists(path) for path in CONTAINERS):
+        raise Absent(", ".join(absent))
+    return [f"{path} is not there" for path in absent]
 
 
 def kube_score(tree):
@@ -76,7 +82,8 @@ def haproxy(tree):
     """haproxy -c reads the balancers' configurations, the template of `make cluster` among them."""
     for path in BALANCERS:
         if not tree.exists(path):
-            yield from needs(tree, path)
+            if tree.exists(COMPOSE):
+                yield from needs(tree, path)
             continue
         text = tree.text(path).replace("@PORT@", "18100").replace("@SERVERS@", "  server e1 127.0.0.1:18101 port 18201")
         if "on-marked-down" in re.sub(r"#.*", "", text):
