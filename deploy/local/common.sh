@@ -136,3 +136,16 @@ end_netns() {
 
 # hash_of FILE...: a short name for their content.
 hash_of() { cat "$@" | sha256sum | cut -c 1-12; }
+
+# keep DIRECTORY FUNCTION: makes it by that function, in a directory of its own first, unless it is there. Two runs at once:
+# the first one to rename wins, both made the same.
+keep() {
+  local to=$1 part
+  [ ! -f "$to/.complete" ] || return 0
+  mkdir -p "$cache"
+  part=$(mktemp -d "$cache/.$me.XXXXXX")
+  "$2" "$part" >&2 </dev/null || { rm -rf "$part"; die "cannot make $to"; }
+  touch "$part/.complete"
+  mv -T "$part" "$to" 2>/dev/null || [ -f "$to/.complete" ] || die "cannot move $part to $to"
+  rm -rf "$part"
+}
