@@ -11,8 +11,6 @@ import tempfile
 COMPOSE = "docker-compose.kafka.yml"
 DOCKERFILE = "deploy/edge.Dockerfile"
 BALANCERS = ["deploy/local/haproxy.cfg", "deploy/compose/haproxy.cfg"]
-# What runs in containers without Kubernetes: all of it or nothing.
-CONTAINERS = [COMPOSE, DOCKERFILE, BALANCERS[1]]
 MONITORING = "deploy/monitoring"
 # No CPU limit, and a version that never changes behind its tag: both on purpose.
 SCORE_IGNORES = ["container-resources", "container-image-pull-policy"]
@@ -22,10 +20,6 @@ YAMLLINT = ("{extends: default, rules: {document-start: disable, line-length: {m
 
 class Missing(Exception):
     """A program that is not there."""
-
-
-class Absent(Exception):
-    """Files that are not there, and need not be."""
 
 
 def run(tree, *words, given=None):
@@ -41,10 +35,7 @@ def run(tree, *words, given=None):
 
 def needs(tree, *paths):
     """Faults for those that are not there."""
-    absent = [path for path in paths if not tree.exists(path)]
-    if set(absent) & set(CONTAINERS) and not any(tree.exists(path) for path in CONTAINERS):
-        raise Absent(", ".join(absent))
-    return [f"{path} is not there" for path in absent]
+    return [f"{path} is not there" for path in paths if not tree.exists(path)]
 
 
 def kube_score(tree):
@@ -65,7 +56,7 @@ def compose(tree):
     words = [program, "-f", COMPOSE, "--project-directory", tree.root, "--profile", "*", "config"]
     wrong = run(tree, *words, "-q")
     yield from wrong
-    if wrong or not tree.exists("deploy/check/compose.py"):
+    if wrong:
         return
     with tempfile.NamedTemporaryFile("w", suffix=".json") as rendered:
         rendered.write(subprocess.run([*map(str, words), "--format", "json"], capture_output=True, text=True, check=True, cwd=tree.root).stdout)
@@ -82,8 +73,7 @@ def haproxy(tree):
     """haproxy -c reads the balancers' configurations, the template of `make cluster` among them."""
     for path in BALANCERS:
         if not tree.exists(path):
-            if tree.exists(COMPOSE):
-                yield from needs(tree, path)
+            yield from needs(tree, path)
             continue
         text = tree.text(path).replace("@PORT@", "18100").replace("@SERVERS@", "  server e1 127.0.0.1:18101 port 18201")
         if "on-marked-down" in re.sub(r"#.*", "", text):
@@ -102,8 +92,7 @@ def promtool(tree):
         return
     yield from run(tree, "promtool", "check", "rules", f"{MONITORING}/alerts.yaml") or \
         run(tree, "promtool", "test", "rules", f"{MONITORING}/alerts.test.yaml")
-    if tree.exists("deploy/check/monitoring"):
-        yield from run(tree, tree.root / "deploy/check/monitoring", MONITORING)
+    yield from run(tree, tree.root / "deploy/check/monitoring", MONITORING)
 
 
 def shellcheck(tree):
