@@ -12,7 +12,6 @@ use crate::{
     destination::Destinations,
     hub::Hub,
     log::{NewRecord, Reason, Ticket},
-    log_limit::LogLimit,
     message::ToFollower,
     metrics::Metrics,
     send_rate::SendRate,
@@ -42,8 +41,6 @@ pub struct Settings {
     pub outbound_bytes: usize,
     /// What was read from the log for one session and has not been queued yet may hold this much.
     pub replay_bytes: usize,
-    /// What is said about clients, at a bounded rate.
-    pub log_limit: LogLimit,
     /// How long a SEND may take to meet its outcome.
     pub send_timeout: Duration,
     /// A frame that has begun must be complete after this long, however slowly it comes.

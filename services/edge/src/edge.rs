@@ -19,6 +19,7 @@ use crate::{
     follower::Follower,
     follower_thread::{self, FollowerInbox},
     log::{Health, Log, LogError, Reports, embedded::EmbeddedLog, kafka::KafkaLog, memory::MemoryLog},
+    logging,
     metrics::{Metrics, Ticker},
     readiness::{Check, Readiness},
     server::{Server, ServerHandle, ServerParts, ServerSettings},

@@ -40,7 +40,7 @@ pub mod hub;
 pub mod inbox;
 pub mod index;
 pub mod log;
-pub mod log_limit;
+pub mod logging;
 pub mod looker;
 pub mod message;
 pub mod metrics;

@@ -1,18 +1,17 @@
 //! The edge's program: settings → log → run → exit code.
 
 use std::{
-    io::{IsTerminal, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
     process::ExitCode,
     time::Duration,
 };
 
 use klatsch_edge::{
-    config::{Command, Config, LogFormat},
-    run,
+    config::{Command, Config},
+    logging, run,
     shutdown::Shutdown,
 };
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     match Config::load(std::env::args_os(), std::env::vars_os()) {
@@ -28,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn start(config: Config) -> ExitCode {
-    log_to_stderr(&config);
+    logging::init(&config);
     let shutdown = Shutdown::new();
     if let Err(error) = shutdown.on_signals() {
         complain(&format!("signals cannot be handled: {error}"));
@@ -37,16 +36,6 @@ fn start(config: Config) -> ExitCode {
     let exit = run(config, shutdown);
     // Threads that are still busy own nothing that is worth waiting for.
     std::process::exit(exit.code().into())
-}
-
-fn log_to_stderr(config: &Config) {
-    // Config has parsed the filter once already, so this one cannot differ.
-    let filter = EnvFilter::new(&config.log_filter);
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Json => logs.json().flatten_event(true).init(),
-        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
-    }
 }
 
 /// GET /readyz; what it says goes to stdout.

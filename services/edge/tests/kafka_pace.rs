@@ -53,9 +53,9 @@ fn p2_p4_the_reader_goes_with_the_load_and_nothing_is_missed() {
         let ending = Ending(over);
         kit::eventually("fetches wait", SOON, || {
             kafka.produce(TOPIC, &burst);
-            edge.log().contains(r#""level":2"#).then_some(())
+            edge.log().contains(r#""step":2"#).then_some(())
         });
-        kit::eventually("they do not any more", SOON, || edge.log().contains(r#""level":0"#).then_some(()));
+        kit::eventually("they do not any more", SOON, || edge.log().contains(r#""step":0"#).then_some(()));
         drop(ending);
         sending.join().unwrap()
     });

@@ -21,6 +21,7 @@ use super::{
     values,
 };
 use crate::destination::{Alias, Aliases, BodyRule};
+use crate::logging::names::Names;
 
 const KIB: u64 = 1024;
 const MIB: u64 = KIB * KIB;
@@ -119,6 +120,7 @@ fn config(flags: &Flags, faults: &mut Collector) -> Config {
         }),
         aliases: aliases(tuning, faults),
         log_format: log_format(tuning, faults),
+        log_names: log_names(tuning, faults),
         log_filter: faults.take("log-filter", &tuning.log_filter, |text| match EnvFilter::try_new(text) {
             Ok(_) => Ok(text.to_owned()),
             Err(_) => {
@@ -247,6 +249,24 @@ fn times(flags: &TuningFlags, faults: &mut Collector) -> Times {
 /// At least 100 ms: less is a mistake, not a wish.
 fn time(flag: &str, text: &str, most_seconds: u64, faults: &mut Collector) -> Duration {
     faults.take(flag, text, |text| values::time(text, Duration::from_millis(100)..=Duration::from_secs(most_seconds)))
+}
+
+fn log_names(flags: &TuningFlags, faults: &mut Collector) -> Names {
+    let plain =
+        faults.take("log-names", &flags.log_names, |text| values::one_of(text, &[("hashed", false), ("plain", true)]));
+    let salt = faults.take_some("log-salt", flags.log_salt.as_deref(), |text| match text.len() {
+        16.. => Ok(text.to_owned()),
+        _ => Err(Wrong::new("shorter than 16 octets", "write one that nobody can guess")),
+    });
+    match salt {
+        Some(_) if plain => {
+            faults.note("log-salt", Wrong::new("has no effect on --log-names plain", "leave one of them out"));
+            Names::Plain
+        }
+        Some(salt) => Names::Salted(salt),
+        None if plain => Names::Plain,
+        None => Names::Hashed,
+    }
 }
 
 fn log_format(flags: &TuningFlags, faults: &mut Collector) -> LogFormat {

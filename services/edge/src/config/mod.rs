@@ -8,6 +8,7 @@ use std::{net::SocketAddr, time::Duration};
 use crate::{
     auth::{Authenticator, CredentialSettings, OriginPolicy, jwt::Jwt, jwt::JwtSettings, open::Open},
     destination::Aliases,
+    logging::names::Names,
 };
 
 mod authentication;
@@ -84,6 +85,8 @@ pub struct Config {
     pub aliases: Aliases,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// How users and rooms are named there.
+    pub log_names: Names,
     /// What is logged: an `EnvFilter` directive list that has been parsed once.
     pub log_filter: String,
 }

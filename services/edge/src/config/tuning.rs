@@ -120,6 +120,18 @@ pub(super) struct TuningFlags {
     /// How log lines look on stderr [default: text on a terminal, json elsewhere]
     #[arg(long, env = "KLATSCH_LOG", value_name = "json|text", help_heading = "Logging")]
     pub(super) log: Option<String>,
+    /// How users and rooms are named in log lines: as hashes that nobody can turn back, or as they are
+    #[arg(
+        long,
+        env = "KLATSCH_LOG_NAMES",
+        value_name = "hashed|plain",
+        default_value = "hashed",
+        help_heading = "Logging"
+    )]
+    pub(super) log_names: String,
+    /// What those hashes are salted with, the same on every edge whose lines are to be compared [default: a random one]
+    #[arg(long, env = "KLATSCH_LOG_SALT", value_name = "TEXT", hide_env_values = true, help_heading = "Logging")]
+    pub(super) log_salt: Option<String>,
     /// What is logged: a level, or target=level,… as in RUST_LOG
     #[arg(long, env = "KLATSCH_LOG_FILTER", value_name = "FILTER", default_value = "info", help_heading = "Logging")]
     pub(super) log_filter: String,

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use stomp_proto::{ErrorFrame, ErrorKind, ProtocolError, Text};
-use tracing::Level;
+use tracing::{Level, field::display};
 
 use super::{CLOSING, Connection, PINGS_UNANSWERED, Phase, Settling};
 use crate::{
     context::{Context, Settings},
     disconnect::Ending,
+    logging::names::{Conn, Named},
     message::Subscriber,
     transport::Transport,
 };
@@ -254,30 +255,19 @@ impl Connection {
     pub(super) fn log(&self, ending: Ending, error: Option<&ProtocolError>, detail: Option<&str>, cx: &Context<'_>) {
         let facts = ending.facts();
         let reason = error.map(ProtocolError::detail).or(detail).unwrap_or(facts.reason);
-        let (worker, slot, generation) = (cx.worker, cx.slot, self.generation);
-        if facts.level >= Level::DEBUG {
-            tracing::debug!(event = facts.label, worker, slot, generation, reason, "connection ends");
-            return;
-        }
-        let Some(suppressed) = cx.settings.log_limit.admit(facts.label, cx.now) else { return };
-        macro_rules! event {
-            ($level:expr) => {
-                tracing::event!(
-                    $level,
-                    event = facts.label,
-                    worker,
-                    slot,
-                    generation,
-                    reason,
-                    suppressed,
-                    "connection ends"
-                )
+        let conn = Conn { worker: cx.worker, slot: cx.slot, generation: self.generation };
+        let (code, user) = (facts.label, self.user.as_deref().map(Named));
+        let user = user.as_ref().map(display);
+        macro_rules! say {
+            ($how:ident) => {
+                tracing::$how!(event = "connection_ended", %conn, user, code, reason, "a connection ends")
             };
         }
         match facts.level {
-            Level::ERROR => event!(Level::ERROR),
-            Level::WARN => event!(Level::WARN),
-            _ => event!(Level::INFO),
+            Level::ERROR => say!(error),
+            Level::WARN => say!(warn),
+            Level::INFO => say!(info),
+            _ => say!(debug),
         }
     }
 }

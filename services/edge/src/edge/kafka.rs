@@ -13,11 +13,11 @@ pub(super) fn refused(error: &OpenError) -> Exit {
     match error {
         OpenError::Cancelled => Exit::Drained,
         OpenError::Settings(why) => {
-            tracing::error!(event = "kafka_settings", "{why}");
+            tracing::error!(event = "kafka_settings", why, "the settings for Kafka cannot be used");
             Exit::Settings
         }
         OpenError::Refused(why) => {
-            tracing::error!(event = "topic_refused", "{why}");
+            tracing::error!(event = "topic_refused", why, "the topic is not as it must be");
             Exit::TopicRefused
         }
     }

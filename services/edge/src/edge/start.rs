@@ -312,7 +312,6 @@ fn connection_settings(config: &Config) -> Settings {
         send_rate: SendRate::new(config.limits.send_rate),
         replay_bytes: config.limits.replay_bytes,
         outbound_bytes: (64 * 1024).max(2 * config.max_frame()),
-        log_limit: Default::default(),
         send_timeout: config.times.send,
         ping_every: config.times.heart_beat_cap,
         frame_timeout: config.times.frame,

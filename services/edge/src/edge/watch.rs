@@ -37,6 +37,7 @@ impl Edge {
                 last_probe = Instant::now();
                 gate.probe.store(true, Ordering::Relaxed);
                 self.metrics.readiness(&self.readiness.ready(Instant::now()));
+                logging::tell_suppressed();
             }
             if last_gauges.elapsed() >= GAUGES {
                 last_gauges = Instant::now();

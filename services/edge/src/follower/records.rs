@@ -8,7 +8,7 @@ use super::{Follower, decode};
 use crate::{
     log::{FeedEvent, ReadRecord},
     message::FromFollower,
-    metrics::{Metrics, Poison},
+    metrics::{Label as _, Metrics, Poison},
     repeats::Repeats,
     tail::{RoomId, Seq},
 };
@@ -89,7 +89,7 @@ impl Follower {
         // Whether one of these repeats something is not certain, and the tail answers for what it holds.
         let prelude = usize::try_from(record.partition).is_ok_and(|at| self.preludes.get(at) > Some(&record.offset));
         if let Err(reason) = belongs(record, self.partitions) {
-            self.metrics.log.poison.of(reason).inc();
+            self.poison(reason, record.partition, record.offset);
             if !prelude {
                 self.tail.skip(record);
             }
@@ -106,7 +106,7 @@ impl Follower {
             self.place(peek, seq, record.room);
         }
         if repeated {
-            return self.count_repeat(seq, record.room);
+            return self.count_repeat(seq, record);
         }
         if !self.tail.is_wanted(seq) {
             self.count.unwanted += 1;
@@ -119,20 +119,25 @@ impl Follower {
                     self.batches[worker].push(message.clone());
                 }
             }
-            Some(Err(error)) => {
-                self.metrics.log.poison.of(Poison::from(&error)).inc();
-            }
+            Some(Err(error)) => self.poison(Poison::from(&error), record.partition, record.offset),
             None => {}
         }
     }
 
     /// A record that is not shown is one of two things: a repeat, or one that could not be shown anyway.
-    fn count_repeat(&mut self, seq: Seq, room: &[u8]) {
+    fn count_repeat(&mut self, seq: Seq, record: &ReadRecord<'_>) {
         let value = self.tail.share(seq).unwrap_or_default();
-        match View::read(value, room) {
-            Ok(_) => self.metrics.log.repeated.inc(),
-            Err(error) => self.metrics.log.poison.of(Poison::from(&error)).inc(),
-        };
+        match View::read(value, record.room) {
+            Ok(_) => drop(self.metrics.log.repeated.inc()),
+            Err(error) => self.poison(Poison::from(&error), record.partition, record.offset),
+        }
+    }
+
+    /// A record that cannot be shown; where it lies is for whoever looks for its producer.
+    fn poison(&self, reason: Poison, partition: i32, offset: i64) {
+        self.metrics.log.poison.of(reason).inc();
+        let reason = reason.value();
+        tracing::warn!(event = "poison_record", partition, offset, reason, "a record cannot be shown");
     }
 
     fn repeats_of(&mut self, partition: i32) -> &mut Repeats {

@@ -138,7 +138,9 @@ impl KafkaLog {
             Producer::open(&settings, Arc::clone(&state), Arc::clone(&reports), embedded).map_err(unusable)?;
         match producer.warm(&settings.topic) {
             Ok(true) => {}
-            Ok(false) => tracing::warn!("no producer id yet; the first SENDs will wait for it"),
+            Ok(false) => {
+                tracing::warn!(event = "no_producer_id", "no producer id yet; the first SENDs will wait for it")
+            }
             // An idempotent producer that may not write fails so, at once.
             Err(error) => return Err(OpenError::Refused(format!("{error}: {}", topic::not_authorized(&settings)))),
         }
@@ -214,7 +216,7 @@ impl Log for KafkaLog {
                 Err(error) if Instant::now() >= until => {
                     return Err(LogError(format!("cannot begin to read: {error}")));
                 }
-                Err(error) => tracing::debug!(%error, "cannot begin to read yet"),
+                Err(error) => tracing::debug!(event = "reader_not_begun", %error, "cannot begin to read yet"),
             }
             std::thread::sleep(Duration::from_millis(100));
         }

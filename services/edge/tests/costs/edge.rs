@@ -276,7 +276,6 @@ fn settings() -> Settings {
         send_rate: None,
         outbound_bytes: 162 * 1024,
         replay_bytes: 65_536,
-        log_limit: Default::default(),
         send_timeout: Duration::from_secs(15),
         ping_every: Duration::from_secs(25),
         frame_timeout: Duration::from_secs(30),

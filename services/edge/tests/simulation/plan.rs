@@ -181,7 +181,6 @@ impl Plan {
             send_rate: None,
             outbound_bytes: self.outbound_bytes,
             replay_bytes: self.replay_bytes.0,
-            log_limit: Default::default(),
             send_timeout: Duration::from_secs(15),
             ping_every: Duration::from_secs(25),
             frame_timeout: Duration::from_secs(300),

@@ -177,8 +177,8 @@ impl State {
                     );
                 }
                 None if at == Fault::Renewal => {}
-                Some(text) => tracing::error!(fault = %text, "the log cannot be used as it is"),
-                None => tracing::info!(was = slot.as_deref(), "the fault of the log is gone"),
+                Some(text) => tracing::error!(event = "log_fault", fault = %text, "the log cannot be used as it is"),
+                None => tracing::info!(event = "log_fault_gone", was = slot.as_deref(), "the fault of the log is gone"),
             }
             *slot = fault;
         }
@@ -233,9 +233,9 @@ impl State {
         let mut warned = lock(&self.warned);
         if warned.is_none_or(|at| at.elapsed() > Duration::from_secs(2)) {
             *warned = Some(Instant::now());
-            tracing::warn!(client = ?role, error = text, "Kafka");
+            tracing::warn!(event = "kafka_error", client = ?role, error = text, "librdkafka has met an error");
         } else {
-            tracing::debug!(client = ?role, error = text, "Kafka");
+            tracing::debug!(event = "kafka_error", client = ?role, error = text, "librdkafka has met an error");
         }
         drop(warned);
         match code {
@@ -261,12 +261,15 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         use RDKafkaLogLevel as L;
         let client = self.role;
+        macro_rules! say {
+            ($how:ident) => {
+                tracing::$how!(target: "librdkafka", event = "librdkafka", ?client, fac, err = message, "librdkafka says")
+            };
+        }
         match level {
-            L::Emerg | L::Alert | L::Critical | L::Error => {
-                tracing::warn!(target: "librdkafka", ?client, fac, "{message}")
-            }
-            L::Warning | L::Notice => tracing::info!(target: "librdkafka", ?client, fac, "{message}"),
-            L::Info | L::Debug => tracing::debug!(target: "librdkafka", ?client, fac, "{message}"),
+            L::Emerg | L::Alert | L::Critical | L::Error => say!(warn),
+            L::Warning | L::Notice => say!(info),
+            L::Info | L::Debug => say!(debug),
         }
     }
 

@@ -138,7 +138,7 @@ impl ProducerContext for Delivery {
                     (Outcome::Unknown(Reason::Purged), Some(why)) => Outcome::Unknown(*why),
                     (outcome, _) => outcome,
                 };
-                tracing::debug!(%error, ?outcome, "a record was not acknowledged");
+                tracing::debug!(event = "not_acknowledged", %error, ?outcome, "a record was not acknowledged");
                 if outcome == Outcome::Refused(Reason::NotAuthorized) {
                     self.shared.state.refuse_write();
                 }

@@ -136,13 +136,25 @@ impl KafkaFeed {
             News::OutOfRange { partition, seen, resume_at }
                 if self.places.get(partition).is_some_and(|place| place.next() == seen) =>
             {
-                tracing::warn!(partition, lost_at = seen, resumed_at = resume_at, "records are gone; reading on");
+                tracing::warn!(
+                    event = "records_gone",
+                    partition,
+                    from = seen,
+                    to = resume_at,
+                    "records are gone; reading on"
+                );
                 self.restart(partition, resume_at)
             }
             News::Replaced { partition, mark, resume_at }
                 if self.places.get(partition).is_some_and(|place| place.has(mark)) =>
             {
-                tracing::warn!(partition, ?mark, resumed_at = resume_at, "the log has been replaced; reading it anew");
+                tracing::warn!(
+                    event = "log_replaced",
+                    partition,
+                    ?mark,
+                    to = resume_at,
+                    "the log has been replaced; reading it anew"
+                );
                 self.restart(partition, resume_at)
             }
             News::Partitions(_) | News::OutOfRange { .. } | News::Replaced { .. } => Ok(()),

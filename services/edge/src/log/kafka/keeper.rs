@@ -76,14 +76,16 @@ impl Keeper {
             let settings = lock(&self.settings).clone();
             if self.producer.is_condemned() {
                 match self.producer.replace(&settings) {
-                    Ok(()) => tracing::info!("the producer has been replaced"),
-                    Err(error) => tracing::warn!(%error, "cannot replace the producer yet"),
+                    Ok(()) => tracing::info!(event = "producer_replaced", "the producer has been replaced"),
+                    Err(error) => {
+                        tracing::warn!(event = "producer_not_replaced", %error, "cannot replace the producer yet")
+                    }
                 }
             }
             if self.producer.is_late(&settings)
                 && let Err(error) = self.producer.give_up(&settings)
             {
-                tracing::warn!(%error, "cannot give up late records yet");
+                tracing::warn!(event = "sends_not_given_up", %error, "cannot give up late records yet");
             }
             self.state.forget_write_refusal();
             self.renew();
@@ -106,7 +108,10 @@ impl Keeper {
                 asked = Instant::now();
             }
             if outdated {
-                outdated = self.start_anew().inspect_err(|why| tracing::warn!(why, "cannot start anew yet")).is_err();
+                outdated = self
+                    .start_anew()
+                    .inspect_err(|why| tracing::warn!(event = "not_started_anew", why, "cannot start anew yet"))
+                    .is_err();
             }
         }
     }
@@ -120,12 +125,17 @@ impl Keeper {
         }
         for feed in self.feeds() {
             if let Err(error) = feed.set_level(level, &settings, &self.state) {
-                return tracing::warn!(%error, "cannot make the reader anew for this load yet");
+                return tracing::warn!(event = "reader_not_renewed", %error, "cannot make the reader anew for this load yet");
             }
         }
         pace.set(level);
         let least = LEVELS[level].least;
-        tracing::info!(event = "reader_pace", level, least, "fetches wait at the brokers under load, and only then");
+        tracing::info!(
+            event = "reader_pace",
+            step = level,
+            least,
+            "fetches wait at the brokers under load, and only then"
+        );
     }
 
     /// Whether a broker answers, and how many partitions the topic has.
@@ -146,7 +156,7 @@ impl Keeper {
                 // Frozen brokers answer nothing, but they are there: that is a stall, and nobody is refused for it yet.
                 let listens = self.observer.some_broker_listens();
                 self.state.connected.store(listens, Relaxed);
-                tracing::debug!(%error, listens, "no broker answers");
+                tracing::debug!(event = "no_answer", %error, listens, "no broker answers");
                 self.state.asked(asked, false);
                 return None;
             }
@@ -223,7 +233,7 @@ impl Keeper {
                 "nothing is read any more; the reader is made anew"
             );
             if let Err(error) = feed.renew(&lock(&self.settings).clone(), &self.state) {
-                tracing::warn!(%error, "cannot make the reader anew yet");
+                tracing::warn!(event = "reader_not_renewed", %error, "cannot make the reader anew yet");
             }
         }
         match marks::replaced(&self.observer, &places, &lows) {
@@ -235,7 +245,9 @@ impl Keeper {
                     feed.tell(News::Replaced { partition, mark, resume_at });
                 }
             }
-            Err(error) => tracing::debug!(%error, "cannot look whether the log has been replaced"),
+            Err(error) => {
+                tracing::debug!(event = "not_looked", %error, "cannot look whether the log has been replaced")
+            }
         }
         // A partition stopped, all offsets are in range by now, and no mark is missing. Nobody can say which it was, so
         // every partition that stands still is started again, and its gap is announced.

@@ -173,7 +173,7 @@ impl Observer {
                 Err(KafkaError::PartitionEOF(partition)) => (partition, Found::End),
                 // Of a partition that stays silent then, or of a broker that may come back in time.
                 Err(error) => {
-                    tracing::debug!(%error, "asking for a record");
+                    tracing::debug!(event = "not_asked", %error, "asking for a record");
                     continue;
                 }
             };

@@ -49,6 +49,7 @@ pub(super) fn prepare(
                 match configuration(settings, state) {
                     Some(topic) => faults.extend(configuration_faults(settings, &topic, min_isr)),
                     None => tracing::warn!(
+                        event = "topic_not_checked",
                         topic = settings.topic,
                         "the topic's configuration cannot be read (DescribeConfigs); it is not checked"
                     ),
@@ -87,7 +88,7 @@ fn wait_for_brokers(
         if said.elapsed() >= ANSWER {
             said = Instant::now();
             let reason = state.last_error().unwrap_or_else(|| why.to_string());
-            tracing::warn!(brokers = settings.brokers, reason, "waiting for Kafka");
+            tracing::warn!(event = "waiting_for_kafka", brokers = settings.brokers, reason, "waiting for Kafka");
         }
         // Serves the client's errors, which say more than the answer that failed (a wrong password, a certificate); it has
         // no assignment and so never a record. Waits too: a refused connection answers at once.
@@ -133,7 +134,14 @@ fn create(settings: &KafkaSettings, state: &Arc<State>, rf: i32, min_isr: i32) -
     match results.into_iter().next() {
         // Another edge was faster; what it made is checked like any other.
         None | Some(Ok(_) | Err((_, Code::TopicAlreadyExists))) => {
-            tracing::info!(topic = settings.topic, partitions = settings.partitions, rf, min_isr, "topic created");
+            tracing::info!(
+                event = "topic_created",
+                topic = settings.topic,
+                partitions = settings.partitions,
+                rf,
+                min_isr,
+                "topic created"
+            );
             Ok(())
         }
         Some(Err((_, code))) => Err(refused(format!("{code} (partitions {}, replicas {rf})", settings.partitions))),
@@ -168,7 +176,13 @@ fn shape_faults(settings: &KafkaSettings, replicas: &[usize], rf: i32) -> Vec<St
              {brokers} --alter --topic {topic} --partitions {partitions} (or run every edge with --partitions {found})"
         ));
     } else if found > *partitions {
-        tracing::warn!(topic, found, used = partitions, "the topic has more partitions than rooms are spread over");
+        tracing::warn!(
+            event = "more_partitions",
+            topic,
+            found,
+            used = partitions,
+            "the topic has more partitions than rooms are spread over"
+        );
     }
     let fewest = replicas.iter().min().map_or(0, |n| i32::try_from(*n).unwrap_or(i32::MAX));
     if fewest < rf {
