@@ -1,10 +1,11 @@
 # `make` alone prints the targets: a target's help is the text after its `##`.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check stomp-coverage check-deploy kafka cluster down load chaos bench bench-quick growth fuzz simulate tools print-edge
+.PHONY: help run test check stomp-coverage check-deploy kafka cluster down image load chaos bench bench-quick growth fuzz simulate tools print-edge
 
 # A missing toolchain is named (make tools), never downloaded behind anyone's back.
 export RUSTUP_AUTO_INSTALL = 0
+export DOCKER IMAGE
 
 NODES ?= 1
 PORT ?= 8080
@@ -47,16 +48,20 @@ kafka: ## Real Kafka brokers on loopback, until `make down`; prints host:port[,.
 	@deploy/local/kafka-local up $(NODES)
 	@deploy/local/kafka-local boot
 
-cluster: ## Three brokers, three edges, a load balancer, until `make down`; prints the URL
-	@$(BUILD)
-	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge deploy/local/cluster up
+cluster: ## Three brokers, three edges, a load balancer, until `make down`; prints the URL. In Docker where that answers [DOCKER=no]
+	@if deploy/local/compose answers; then exec deploy/local/compose up; fi; \
+	  { $(BUILD); } && KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec deploy/local/cluster up
 
 down: ## End what `make kafka` and `make cluster` started, and remove its data
+	@deploy/local/compose down
 	@deploy/local/cluster down
+
+image: ## The image of the edge, built by Docker's buildx or podman [IMAGE=name:tag ARGS="--push --sbom=true"]
+	@deploy/image/build $(ARGS)
 
 load: ## Chat through the cluster and check the promises [URL=...] [DURATION=30] [RECORD=FILE] [ARGS="--connections 500"]
 	@$(BUILD)
-	@url=$(URL); url=$${url:-$$(deploy/local/cluster url)} && \
+	@url=$(URL); url=$${url:-$$(deploy/local/compose url 2>/dev/null || deploy/local/cluster url)} && \
 	  exec $(RELEASE)/klatsch-load chat --url "$$url" --seconds $(or $(DURATION),30) $(if $(RECORD),--record '$(RECORD)') $(ARGS)
 
 chaos: ## Break things under load, check the promises [F=kill-edge|all|random|list] [RUNS=1] [SEED=n MINUTES=60] [KAFKA_DEFAULTS=1]

@@ -49,7 +49,6 @@ def one(name, tree):
             print(f"SKIPPED check-deploy {name}: no '{missing}'; make tools says how to get it")
             return True
         found = [f"no '{missing}'; make tools says how to get it"]
-    # The word that deploy/local/test counts.
     print(f"{name:<12} {'ok' if not found else 'FAILED':<7} {time.monotonic() - started:5.1f} s  {CHECKS[name].__doc__}", flush=True)
     for fault in found:
         print(f"  {fault}")

@@ -11,8 +11,6 @@ import tempfile
 COMPOSE = "docker-compose.kafka.yml"
 DOCKERFILE = "deploy/edge.Dockerfile"
 BALANCERS = ["deploy/local/haproxy.cfg", "deploy/compose/haproxy.cfg"]
-# What runs in containers without Kubernetes: all of it or nothing.
-CONTAINERS = [COMPOSE, DOCKERFILE, BALANCERS[1]]
 MONITORING = "deploy/monitoring"
 # No CPU limit, and a version that never changes behind its tag: both on purpose.
 SCORE_IGNORES = ["container-resources", "container-image-pull-policy"]
@@ -36,9 +34,8 @@ def run(tree, *words, given=None):
 
 
 def needs(tree, *paths):
-    absent = [path for path in paths if not tree.exists(path)]
-    none = not any(tree.exists(path) for path in CONTAINERS)
-    return [f"{path} is not there" for path in absent if not (none and path in CONTAINERS)]
+    """Faults for those that are not there."""
+    return [f"{path} is not there" for path in paths if not tree.exists(path)]
 
 
 def kube_score(tree):
@@ -59,7 +56,7 @@ def compose(tree):
     words = [program, "-f", COMPOSE, "--project-directory", tree.root, "--profile", "*", "config"]
     wrong = run(tree, *words, "-q")
     yield from wrong
-    if wrong or not tree.exists("deploy/check/compose.py"):
+    if wrong:
         return
     with tempfile.NamedTemporaryFile("w", suffix=".json") as rendered:
         rendered.write(subprocess.run([*map(str, words), "--format", "json"], capture_output=True, text=True, check=True, cwd=tree.root).stdout)
@@ -95,8 +92,7 @@ def promtool(tree):
         return
     yield from run(tree, "promtool", "check", "rules", f"{MONITORING}/alerts.yaml") or \
         run(tree, "promtool", "test", "rules", f"{MONITORING}/alerts.test.yaml")
-    if tree.exists("deploy/check/monitoring"):
-        yield from run(tree, tree.root / "deploy/check/monitoring", MONITORING)
+    yield from run(tree, tree.root / "deploy/check/monitoring", MONITORING)
 
 
 def shellcheck(tree):

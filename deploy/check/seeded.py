@@ -1,7 +1,6 @@
 """Wrong manifests, one mistake each, and the check that must notice it: a check that notices nothing is worth nothing."""
 import time
 
-from outside import CONTAINERS
 from tree import CASES, Tree
 
 K = "deploy/kubernetes/"
@@ -87,10 +86,7 @@ def cases_with(path):
 def run(faults):
     """Breaks a copy of the tree in each of these ways; a list of whether each was noticed."""
     started, noticed = time.monotonic(), []
-    clean = Tree()
     for name, check, part, path, old, new in DEFECTS:
-        if path in CONTAINERS and not clean.exists(path):
-            continue
         found = faults(check, Tree([(path, old, new)], cases_with(path)))
         noticed.append(any(part in fault for fault in found))
         if not noticed[-1]:

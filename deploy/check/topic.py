@@ -76,5 +76,5 @@ def check(tree):
             for d in of_kind(objects, "Deployment"):
                 edge = by_the_edge(code, environment(d.pod["containers"][0], objects))
                 yield from (f"{case}: {fault}" for fault in differences(str(topic), edge, by_strimzi(topic)))
-    if tree.exists("docker-compose.kafka.yml"):
-        yield from differences("docker-compose.kafka.yml", by_the_edge(code, {}), by_compose(tree.text("docker-compose.kafka.yml")))
+    compose = "docker-compose.kafka.yml"
+    yield from differences(compose, by_the_edge(code, {}), by_compose(tree.text(compose)))

@@ -35,6 +35,9 @@ const RESERVED: [(&str, &str); 17] = [
 const FILES: [&str; 5] =
     ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"];
 
+/// Where Debian and distroless keep the certificates of public authorities.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Where the user's properties come from.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Source {
@@ -82,6 +85,9 @@ pub(super) fn read(source: &Source, faults: &mut Collector) -> Properties {
         check(key, value, faults);
     }
     check_sasl(&translated, faults);
+    if cfg!(feature = "vendored") {
+        trust(&mut translated, BUNDLE, faults);
+    }
     Properties { all: translated.into_iter().collect(), brokers, values }
 }
 
@@ -160,6 +166,25 @@ fn check_sasl(properties: &BTreeMap<String, String>, faults: &mut Collector) {
     }
 }
 
+/// An OpenSSL that was compiled in looks for authorities where no distribution keeps them, finds none, and every broker is
+/// an unknown one; so it is told where they are.
+fn trust(properties: &mut BTreeMap<String, String>, bundle: &str, faults: &mut Collector) {
+    let of = |key: &str| properties.get(key).map(|value| value.to_ascii_lowercase());
+    let tls = of("security.protocol").is_some_and(|protocol| matches!(protocol.as_str(), "ssl" | "sasl_ssl"));
+    let told = ["ssl.ca.location", "ssl.ca.pem"].iter().any(|key| properties.contains_key(*key));
+    let unchecked =
+        of("enable.ssl.certificate.verification").is_some_and(|value| matches!(&*value, "false" | "0" | "f"));
+    if !tls || told || unchecked {
+        return;
+    }
+    if readable(Path::new(bundle)) {
+        properties.insert("ssl.ca.location".to_owned(), bundle.to_owned());
+    } else {
+        let problem = format!("missing, and {bundle:?} cannot be read");
+        note(faults, "ssl.ca.location", Wrong::new(problem, "name the file with the authority of the brokers, as PEM"));
+    }
+}
+
 pub(super) fn readable(path: &Path) -> bool {
     if path.is_dir() { fs::read_dir(path).is_ok() } else { fs::File::open(path).is_ok() }
 }
@@ -169,4 +194,42 @@ fn note(faults: &mut Collector, key: &str, wrong: Wrong) {
     let plain = |c: char| c.is_ascii_lowercase() || matches!(c, '.' | '_');
     let shown = if key.contains('.') && key.chars().all(plain) || key == "acks" { key } else { "…" };
     faults.note_as(format!("Kafka property {shown:?}"), wrong);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    /// The authority that these properties lead to, and the fault.
+    fn trusted(properties: &[(&str, &str)], bundle: &str) -> (Option<String>, Option<String>) {
+        let mut all = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let mut faults = Collector::default();
+        trust(&mut all, bundle, &mut faults);
+        (all.remove("ssl.ca.location"), faults.faults.first().map(ToString::to_string))
+    }
+
+    #[test]
+    fn an_openssl_of_our_own_is_told_whom_to_trust() {
+        let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for protocol in ["SSL", "sasl_ssl"] {
+            let tls = ("security.protocol", protocol);
+            assert_eq!(trusted(&[tls], bundle), (Some(bundle.to_owned()), None));
+            let (location, fault) = trusted(&[tls], "/no/such.crt");
+            assert_eq!(location, None);
+            let fault = fault.unwrap();
+            assert!(fault.contains("ssl.ca.location") && fault.contains("/no/such.crt"), "{fault}");
+            for mine in
+                [("ssl.ca.location", "probe"), ("ssl.ca.pem", "-----BEGIN"), ("ssl.ca.location", "/etc/klatsch/ca.crt")]
+            {
+                let own = (mine.0 == "ssl.ca.location").then(|| mine.1.to_owned());
+                assert_eq!(trusted(&[tls, mine], "/no/such.crt"), (own, None));
+            }
+            let unchecked = ("enable.ssl.certificate.verification", "False");
+            assert_eq!(trusted(&[tls, unchecked], "/no/such.crt"), (None, None));
+        }
+        for plain in [&[][..], &[("security.protocol", "plaintext")], &[("security.protocol", "SASL_PLAINTEXT")]] {
+            assert_eq!(trusted(plain, bundle), (None, None));
+        }
+    }
 }
