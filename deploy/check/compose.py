@@ -122,7 +122,8 @@ def edges(services, program):
     edge = services["edge"]
     want(not edge.get("ports") and not edge.get("container_name"), "edge: a port or a name of its own forbids --scale")
     want(edge["deploy"].get("replicas") == 3, "edge: not three of them")
-    want(seconds(edge.get("stop_grace_period")) >= 150, f"edge: stop_grace_period {edge.get('stop_grace_period')} cuts a drain")
+    grace = seconds(edge["environment"].get("KLATSCH_GRACE", "30s")) + 20
+    want(seconds(edge.get("stop_grace_period")) >= grace, f"edge: stop_grace_period {edge.get('stop_grace_period')} cuts a drain")
     want(edge.get("read_only") and edge.get("cap_drop") == ["ALL"], "edge: may write or has capabilities")
     want("no-new-privileges:true" in edge.get("security_opt", []), "edge: may gain privileges")
     want(edge.get("user") == "65532:65532", f"edge: runs as {edge.get('user')}")

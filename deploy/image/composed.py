@@ -12,7 +12,8 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-NET = "127.0.77."
+# Two runs at once do not meet.
+NET = f"127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}."
 ADDRESSES = {"kafka-1": f"{NET}1", "kafka-2": f"{NET}2", "kafka-3": f"{NET}3", "balancer": f"{NET}20"}
 EDGES = {1: f"{NET}11", 2: f"{NET}12", 3: f"{NET}13"}
 
@@ -71,7 +72,8 @@ class Composed:
 
     def start(self, name, command):
         with open(self.work / f"{name}.log", "w", encoding="utf-8") as log:
-            self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+            # It ends with this process, however that ends.
+            self.processes.append(subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL))
         return self.processes[-1]
 
     def broker(self, name):
