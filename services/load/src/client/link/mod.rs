@@ -16,7 +16,7 @@ mod json;
 mod poll;
 mod post;
 mod socket;
-mod sse;
+pub(crate) mod sse;
 mod stomp;
 mod websocket;
 
