@@ -222,9 +222,7 @@ impl ChatSettings {
 
     /// How a client speaks to the server.
     pub fn transport_of(&self, client: u32) -> Transport {
-        // The members of a room, and the rooms of a seat, have all of them in turn.
-        let turn = (client % self.rooms) as usize + (client / self.rooms) as usize;
-        self.transport.get(turn % self.transport.len().max(1)).copied().unwrap_or(Transport::Stomp)
+        Transport::of(&self.transport, client, self.rooms)
     }
 
     /// How many clients send.

@@ -8,20 +8,24 @@ use std::process::{Child, Command, Stdio};
 use kit::{Edge, Ended, liar::Lie, load};
 use serde_json::Value;
 
-/// performance.md rows 1, 2 and 18 in small: what is stable on a busy machine. Every must is met, with slack.
+/// performance.md rows 1, 2 and 18 in small, and row 24, of hundreds of readers over HTTP: what is stable on a busy machine.
+/// Every must is met, with slack.
 #[test]
-fn row_1_row_2_row_18_quick_finds_every_must_met() {
+fn row_1_row_2_row_18_row_24_quick_finds_every_must_met() {
     let (edge, scripts) = (kit::binary(), kit::root().join("deploy/local"));
     let (edge, scripts) = (edge.to_str().unwrap(), scripts.to_str().unwrap());
     let ended = load(&["bench", "quick", "--json", "--edge", edge, "--scripts", scripts]);
     // What a session costs is judged by bench_costs.rs.
     assert!(matches!(ended.code, Some(0 | 1)), "{}\n{}", ended.stdout, ended.stderr);
     let rows = ended.report();
-    for number in ["1", "2", "18"] {
-        let row = rows.as_array().unwrap().iter().find(|row| row["number"] == number);
-        let row = row.unwrap_or_else(|| panic!("no row {number}: {}", ended.stdout));
-        assert!(["aim", "must", "near"].iter().any(|met| row["met"] == *met), "{row}");
-        assert!(!row["figure"].as_str().unwrap().is_empty(), "{row}");
+    for number in ["1", "2", "18", "24"] {
+        let all: Vec<&Value> = rows.as_array().unwrap().iter().filter(|row| row["number"] == number).collect();
+        assert!(!all.is_empty(), "no row {number}: {}", ended.stdout);
+        // Of row 1 the first alone is stable.
+        for row in if number == "24" { &all[..] } else { &all[..1] } {
+            assert!(["aim", "must", "near"].iter().any(|met| row["met"] == *met), "{row}");
+            assert!(!row["figure"].as_str().unwrap().is_empty(), "{row}");
+        }
     }
 }
 

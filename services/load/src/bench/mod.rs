@@ -9,6 +9,7 @@
 //! | `baseline/` | the raw loop; tungstenite as most use it, and at its best |
 //! | `crowd.rs` | the clients |
 //! | `sessions.rs` | clients that take one step at a time |
+//! | `readers.rs` | clients that read over HTTP |
 //! | `meter.rs` | CPU and memory of a process |
 //! | `heap.rs` | calls of malloc of a server |
 //! | `contest.rs` | servers under the same load in turn |
@@ -30,6 +31,7 @@ mod meter;
 mod outside;
 mod place;
 mod promises;
+mod readers;
 mod row;
 mod scenario;
 mod server;
@@ -112,11 +114,14 @@ fn print(rows: &[Row], json: bool) -> Result<(), String> {
     writeln!(io::stdout(), "{}", text.trim_end()).map_err(|error| format!("the table cannot be written: {error}"))
 }
 
-/// The table as a file of its own, or between `<!-- bench -->` and `<!-- end -->` of one that has these lines.
+/// The table as a file of its own, or the rows among those between `<!-- bench -->` and `<!-- end -->` of one that has these
+/// lines.
 fn write(file: &Path, rows: &[Row]) -> Result<(), String> {
-    let table = table(rows);
-    let known = fs::read_to_string(file).ok().and_then(|text| replaced(&text, "bench", &table));
-    fs::write(file, known.unwrap_or(table)).map_err(|error| format!("{}: {error}", file.display()))
+    let known = fs::read_to_string(file).ok().and_then(|text| {
+        let (old, _) = text.split_once("<!-- bench -->\n")?.1.split_once("<!-- end -->")?;
+        replaced(&text, "bench", &row::merged(old, rows))
+    });
+    fs::write(file, known.unwrap_or_else(|| table(rows))).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// The text with `content` between `<!-- SECTION -->` and the next `<!-- end -->`; `None` where there is no such section.

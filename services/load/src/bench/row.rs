@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::targets::Goal;
+use super::targets::{self, Goal};
 
 /// What came out for one goal.
 #[derive(Debug, Clone, Serialize)]
@@ -205,7 +205,24 @@ const COLUMNS: [&str; 9] = ["row", "goal", "figure", "baseline", "ratio", "must"
 
 /// All rows as a Markdown table whose columns are aligned.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let cells: Vec<[String; 9]> = rows.iter().map(Row::cells).collect();
+    aligned(&rows.iter().map(Row::cells).collect::<Vec<_>>())
+}
+
+/// A table with these rows in place of those that have their numbers; the others stay as they were.
+pub(crate) fn merged(old: &str, rows: &[Row]) -> String {
+    let cells = |line: &str| -> Option<[String; 9]> {
+        let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
+        inner.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>().try_into().ok()
+    };
+    let new: Vec<[String; 9]> = rows.iter().map(Row::cells).collect();
+    let measured_now = |number: &str| new.iter().any(|row| row[0] == number);
+    let kept = old.lines().skip(2).filter_map(cells).filter(|row| !measured_now(&row[0]));
+    let mut all: Vec<[String; 9]> = kept.chain(new.iter().cloned()).collect();
+    all.sort_by_key(|row| targets::place(&row[0]));
+    aligned(&all)
+}
+
+fn aligned(cells: &[[String; 9]]) -> String {
     let width = |column: usize| {
         let widest = cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         widest.max(COLUMNS[column].len())
@@ -222,7 +239,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
     line(COLUMNS);
     let dashes = widths.map(|width| "-".repeat(width));
     line(std::array::from_fn(|column| dashes[column].as_str()));
-    for row in &cells {
+    for row in cells {
         line(std::array::from_fn(|column| row[column].as_str()));
     }
     text
@@ -247,7 +264,6 @@ pub(crate) fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::targets;
 
     #[test]
     fn a_row_is_judged_by_its_goal_and_void_when_something_broke() {
@@ -258,6 +274,18 @@ mod tests {
         assert!(!Row::outside(&targets::OTHERS).fails());
         let row = Row::judged(&targets::IDLE_BYTES, "", 1500.0);
         assert_eq!((row.figure.as_str(), row.must.as_str(), row.met), ("1500 B", "≤ 2048 B", Met::Must));
+    }
+
+    #[test]
+    fn rows_measured_anew_take_the_place_of_their_numbers_rows() {
+        let row = |goal, load, value| Row::judged(goal, load, value);
+        let old = table(&[row(&targets::CPU, "a", 1.1), row(&targets::CPU, "b", 1.2), row(&targets::ORDER, "", 0.0)]);
+        let now = merged(&old, &[row(&targets::CPU, "c", 1.0), row(&targets::IDLE_BYTES, "", 7.0)]);
+        let number = |line: &str| line.split('|').nth(1).unwrap_or_default().trim().to_owned();
+        let numbers: Vec<String> = now.lines().skip(2).map(number).collect();
+        assert_eq!(numbers, ["1", "4", "23"]);
+        assert!(now.contains("raw: c") && !now.contains("raw: a"), "{now}");
+        assert_eq!(merged("", &[row(&targets::CPU, "c", 1.0)]), table(&[row(&targets::CPU, "c", 1.0)]));
     }
 
     #[test]

@@ -21,6 +21,7 @@ Examples:
   klatsch-load bench                            all of them; needs a Kafka, or deploy/local to start one
   klatsch-load bench 1 1b 13 --rounds 7
   klatsch-load bench fanout --kafka 127.0.0.1:19092
+  klatsch-load bench readers --readers 2000
   klatsch-load bench growth --plots deploy/plots --report deploy/README.md
   klatsch-load bench --url ws://127.0.0.1:8080/ws --members 1000 --rooms 1 --rate 24 --pid edge=4711 --pid broker=815
   klatsch-load bench --url ws://127.0.0.1:15674/ws --login guest --passcode guest --stomp-host / --no-receipts
@@ -52,6 +53,9 @@ pub struct BenchSettings {
     /// How long a round sends [default: what the scenario says]
     #[arg(long, value_name = "S", value_parser = RangedU64ValueParser::<u64>::new().range(1..=3600))]
     pub seconds: Option<u64>,
+    /// `readers`: how many of each way [default: 6000, or 500 in a quick run]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=9000))]
+    pub readers: Option<u32>,
     /// Write the table, as Markdown, to this file too: between its lines `<!-- bench -->` and `<!-- end -->`, where it
     /// has them
     #[arg(long, value_name = "FILE")]

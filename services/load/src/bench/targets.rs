@@ -1,4 +1,5 @@
-//! What is demanded: every goal of performance.md §6, once. A row with several demands has one goal for each.
+//! What is demanded: every goal of performance.md §6, once, and from row 24 on those of the ways in beside STOMP. A row
+//! with several demands has one goal for each.
 
 /// A goal.
 #[derive(Debug)]
@@ -101,6 +102,13 @@ goals! {
         Words("≤ 0.8x Spring + Redis"), Words("≤ 1.0x centrifuge + Redis");
     BROKER: "22", "broker CPU per event at 1 k/s, RF 1, warm", "us", AtMost(330.0), Words("≤ 200 us at p50 ≤ 3 ms");
     ORDER: "23", "out of order in a room while saturated", "messages", AtMost(0.0), AtMost(0.0);
+    READER_BYTES: "24", "a reader over HTTP, process / what /metrics states", "", AtMost(1.0), AtMost(0.75);
+    READERS_BESIDE: "25", "p99 of STOMP beside readers over HTTP, more by", "ms", AtMost(2.0), AtMost(1.0);
+    READER_CUT: "26", "readers over HTTP that stop: all are cut and know it within", "s", AtMost(20.0), AtMost(13.0);
+    EVENTS_CPU: "27", "CPU per delivery by an event stream / by STOMP", "", AtMost(1.5), AtMost(1.2);
+    POLL_CPU: "27", "CPU per delivery by a long poll, asked again / by STOMP", "", AtMost(15.0), AtMost(10.0);
+    POST_CPU: "28", "CPU of a POST / of a SEND", "", AtMost(3.0), AtMost(2.0);
+    LINE_CPU: "28", "CPU of a line of a batch / of a POST", "", AtMost(0.2), AtMost(0.1);
 }
 
 /// Whether some row has this number.
@@ -121,10 +129,10 @@ mod tests {
     fn every_row_of_the_table_is_there_in_its_order() {
         let mut numbers: Vec<&str> = ALL.iter().map(|goal| goal.number).collect();
         numbers.dedup();
-        let mut wanted: Vec<String> = (1..=23).map(|row| row.to_string()).collect();
+        let mut wanted: Vec<String> = (1..=28).map(|row| row.to_string()).collect();
         wanted.insert(1, "1b".to_owned());
         assert_eq!(numbers, wanted);
-        assert!(exists("1b") && !exists("24"));
+        assert!(exists("1b") && !exists("29"));
     }
 
     #[test]

@@ -10,10 +10,11 @@ use std::{
     time::Duration,
 };
 
+use clap::ValueEnum as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::scripts::Parts;
-use crate::stop::Stop;
+use crate::{client::Transport, stop::Stop};
 
 /// How long a chat may take to answer for itself, once it has been told to end.
 const GOODBYE: Duration = Duration::from_secs(90);
@@ -35,6 +36,15 @@ pub(super) struct Plan {
     pub(super) soft: bool,
     /// All clients begin at the first URL, and come back at once when it is gone.
     pub(super) storm: bool,
+    /// How its clients speak to the edges, handed round the members of each room.
+    pub(super) transports: Vec<Transport>,
+}
+
+impl Plan {
+    /// How a client speaks to the edges.
+    pub(super) fn transport_of(&self, client: u32) -> Transport {
+        Transport::of(&self.transports, client, self.rooms)
+    }
 }
 
 /// Processes that chat.
@@ -52,8 +62,10 @@ struct Member {
     log: PathBuf,
 }
 
-/// One process through the balancer, one, with soft errors, that knows every edge; a fifth of the clients only listen.
-pub(super) fn usual(parts: &Parts, connections: u32, rooms: u32, rate: f64) -> Vec<Plan> {
+/// One process through the balancer, one, with soft errors, that knows every edge; a fifth of the clients only listen. All
+/// of them speak STOMP, unless the crowd is `mixed`.
+pub(super) fn usual(parts: &Parts, connections: u32, rooms: u32, rate: f64, mixed: bool) -> Vec<Plan> {
+    let transports = if mixed { Transport::value_variants() } else { &[Transport::Stomp] };
     let share = |urls: Vec<String>, soft| Plan {
         urls,
         connections: connections / 2,
@@ -62,6 +74,7 @@ pub(super) fn usual(parts: &Parts, connections: u32, rooms: u32, rate: f64) -> V
         senders: connections / 2 * 4 / 5,
         soft,
         storm: false,
+        transports: transports.to_vec(),
     };
     vec![share(vec![parts.balancer.clone()], false), share(parts.edges.clone(), true)]
 }
@@ -76,6 +89,7 @@ pub(super) fn storm(parts: &Parts) -> Vec<Plan> {
         senders: 4_000,
         soft: false,
         storm: true,
+        transports: vec![Transport::Stomp],
     };
     vec![plan.clone(), plan.clone(), Plan { rooms: 1_334, ..plan }]
 }
@@ -155,7 +169,8 @@ impl Member {
             ("--ramp", "1000".to_owned()),
             ("--threads", "1".to_owned()),
         ];
-        command.args(["--keys", "--retry", "--authorization-on-send"]);
+        let transports: Vec<String> = plan.transports.iter().map(|transport| transport.name()).collect();
+        command.args(["--keys", "--retry", "--authorization-on-send", "--transport", &transports.join(",")]);
         numbers.iter().for_each(|(name, number)| _ = command.args([name, number.as_str()]));
         if plan.soft {
             command.arg("--soft-errors");

@@ -20,6 +20,8 @@ pub(super) struct Fault {
     pub(super) recovers: Recovers,
     /// Clients cannot be reached, so that answers come when they can.
     pub(super) late_answers: bool,
+    /// Its clients use every transport, each of them.
+    pub(super) mixed: bool,
     /// It needs a cluster with passwords.
     pub(super) secure: bool,
     /// `F=random` does it, with these arguments.
@@ -80,6 +82,7 @@ const HARMLESS: Fault = Fault {
     edges_end: false,
     recovers: Recovers::Alone(5),
     late_answers: false,
+    mixed: false,
     secure: false,
     random: None,
 };
@@ -104,7 +107,7 @@ const CUT: Fault =
 /// All of them, in the order of `F=all`.
 #[rustfmt::skip]
 pub(super) const ALL: [Fault; 21] = [
-    Fault { name: "kill-edge", closes: &[1006], random: Some(Edge), ..EDGE_ENDS },
+    Fault { name: "kill-edge", closes: &[1006], mixed: true, random: Some(Edge), ..EDGE_ENDS },
     Fault { name: "roll-edges", closes: &[1012, 1001], recovers: AfterEnd(5), random: Some(Args::None), ..EDGE_ENDS },
     Fault { name: "kill-leader", random: Some(Args::None), ..HARMLESS },
     Fault { name: "kill-controller", recovers: Alone(10), random: Some(Args::None), ..HARMLESS },
@@ -160,6 +163,9 @@ impl Fault {
         words.push(if self.edges_end { "edges end and start" } else { "no edge ends" }.to_owned());
         if self.gaps {
             words.push("gaps are announced".to_owned());
+        }
+        if self.mixed {
+            words.push("clients of every transport are cut, and go on by their tokens".to_owned());
         }
         words.push(match self.recovers {
             Alone(seconds) => format!("as before within {seconds} s"),

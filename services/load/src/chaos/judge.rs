@@ -1,11 +1,13 @@
 //! From what was seen to a row: what a fault did, held against what it may do.
 
+use std::collections::BTreeMap;
+
 use super::{
     faults::{Fault, Recovers, Sends},
     measure::{Outage, percentile},
     probe::Change,
     row::{Row, Spread},
-    seen::{Seen, What},
+    seen::{Seen, Way, What},
 };
 
 /// What begins this soon after a fault, in microseconds, is its doing.
@@ -60,6 +62,11 @@ pub(super) fn row(name: &str, seen: &Seen, facts: &Facts) -> Row {
         recovered: seen.recovered,
         gaps: seen.gaps,
         closes: seen.close_codes(),
+        ways: if seen.ways.len() > 1 {
+            seen.ways.iter().map(|(way, counts)| (way.name(), (counts.cut, counts.resumed))).collect()
+        } else {
+            BTreeMap::new()
+        },
         messages: seen.messages,
         story: story(seen, facts),
         ..Row::default()
@@ -101,6 +108,18 @@ pub(super) fn misses(fault: &Fault, seen: &Seen, facts: &Facts, row: &Row) -> Ve
         let quiet = seen.closes.iter().filter(|close| close.quiet).count();
         if quiet > 0 {
             misses.push(format!("{quiet} sessions ended that had sent nothing"));
+        }
+    }
+    if fault.mixed {
+        for (way, Way { cut, resumed }) in &seen.ways {
+            match cut {
+                0 => misses.push(format!("no client of {} was cut: this proves nothing of it", way.name())),
+                cut if resumed < cut => {
+                    let name = way.name();
+                    misses.push(format!("{} of {cut} clients of {name} did not go on by their tokens", cut - resumed));
+                }
+                _ => {}
+            }
         }
     }
     if !fault.gaps && seen.gaps > 0 {
@@ -213,6 +232,23 @@ mod tests {
         assert_eq!(misses, [""; 0]);
         assert_eq!((row.detect, row.recover, row.ready, row.after_end), (Some(2_000), Some(3_000), Some(3_000), 0));
         assert_eq!((row.sign.as_str(), row.gap.unwrap().p99), ("edge 1: log: stalled", 1_000));
+    }
+
+    #[test]
+    fn every_transport_has_to_be_cut_and_to_go_on() {
+        use crate::client::Transport::{Events, Poll, Stomp};
+        let way = |cut, resumed| Way { cut, resumed };
+        let seen =
+            Seen { ways: [(Stomp, way(3, 3)), (Events, way(3, 2)), (Poll, way(0, 0))].into(), ..Seen::default() };
+        let (row, misses) = judged("kill-edge", &seen, &facts());
+        let named = |what: &str| misses.iter().filter(|miss| miss.contains(what)).count();
+        assert_eq!(
+            (named("1 of 3 clients of events"), named("no client of poll"), named("stomp")),
+            (1, 1, 0),
+            "{misses:?}"
+        );
+        assert_eq!(row.ways["events"], (3, 2));
+        assert_eq!(judged("roll-edges", &seen, &facts()).1.iter().filter(|miss| miss.contains("events")).count(), 0);
     }
 
     #[test]

@@ -80,9 +80,12 @@ impl Play {
     }
 
     fn plans(&self, site: &Site, settings: &ChaosSettings) -> Vec<Plan> {
+        let ChaosSettings { connections, rooms, rate, .. } = *settings;
         match self {
             Play::Fault(fault) if fault.name == STORM => crowd::storm(&site.parts),
-            _ => crowd::usual(&site.parts, settings.connections, settings.rooms, settings.rate),
+            Play::Fault(fault) => crowd::usual(&site.parts, connections, rooms, rate, fault.mixed),
+            // Several faults of one round would have to expect the same of every transport.
+            Play::Random { .. } => crowd::usual(&site.parts, connections, rooms, rate, false),
         }
     }
 

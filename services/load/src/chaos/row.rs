@@ -37,6 +37,8 @@ pub(super) struct Row {
     pub(super) gaps: u64,
     /// Sessions that ended unasked, by close code.
     pub(super) closes: BTreeMap<u16, u64>,
+    /// By transport, where there is more than one: how often its clients were cut, and how often they went on by their tokens.
+    pub(super) ways: BTreeMap<String, (u64, u64)>,
     /// MESSAGEs.
     pub(super) messages: u64,
     /// What was expected otherwise, and what could not be done.
@@ -108,6 +110,11 @@ impl Row {
     pub(super) fn notes(&self) -> Vec<String> {
         let name = &self.name;
         let mut notes: Vec<String> = self.misses.iter().map(|miss| format!("{name}: {miss}")).collect();
+        if !self.ways.is_empty() {
+            let ways = self.ways.iter().map(|(way, (cut, resumed))| format!("{way} {resumed} of {cut}"));
+            let ways = ways.collect::<Vec<_>>().join(", ");
+            notes.push(format!("{name}: cut, and gone on by their tokens: {ways}"));
+        }
         notes.extend(self.kept.iter().map(|kept| format!("{name}: histories and logs are in {}", kept.display())));
         notes
     }
@@ -162,6 +169,8 @@ mod tests {
         assert!(lines[2].contains("| 0.30 s / 12.3 s |") && lines[2].ends_with("| 133 × 1006 |"), "{text}");
         assert!(lines.iter().all(|line| line.chars().count() == lines[0].chars().count()), "{text}");
         assert!(row.is_good() && row.notes().is_empty());
+        let mixed = Row { ways: BTreeMap::from([("poll".to_owned(), (3, 2))]), ..row.clone() };
+        assert_eq!(mixed.notes(), ["kill-edge: cut, and gone on by their tokens: poll 2 of 3"]);
         let bad = Row { misses: vec!["x".to_owned()], ..row };
         assert!(!bad.is_good() && bad.cells()[1].contains("see below") && bad.notes() == ["kill-edge: x"]);
         assert_eq!(serde_json::from_str::<Row>(&serde_json::to_string(&bad).unwrap()).unwrap(), bad);

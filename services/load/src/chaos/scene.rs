@@ -77,7 +77,8 @@ impl<'a> Scene<'a> {
         site.scripts.run("fault", &["settled"], INJECTION)?;
         let watch = Watch::start(&site.parts.admins).map_err(|error| format!("a thread cannot be started: {error}"))?;
         let crowd = Crowd::start(plans, dir)?;
-        let histories = Histories::new((0..plans.len()).map(|n| crowd::history(dir, n)));
+        let histories =
+            Histories::new(plans.iter().enumerate().map(|(n, plan)| (crowd::history(dir, n), plan.clone())));
         let normal = Normal { rate: 0.0, p99: 0 };
         let (name, shown) = (name.to_owned(), Instant::now());
         let mut scene = Scene { site, name, crowd, histories, watch, normal, shown };

@@ -8,7 +8,11 @@ use std::{
     path::PathBuf,
 };
 
-use crate::history::{Event, Head, Outcome, Why, read};
+use super::crowd::Plan;
+use crate::{
+    client::Transport,
+    history::{Event, Head, Outcome, Why, read},
+};
 
 /// What tells the lines that are by far the most, and how far into a line it can stand.
 const MESSAGE: &[u8] = br#""e":"message""#;
@@ -47,6 +51,17 @@ pub(super) struct Seen {
     pub(super) messages: u64,
     /// Clients that are in their room now.
     pub(super) joined: u64,
+    /// Of each transport that clients use, how it was for them to be cut.
+    pub(super) ways: BTreeMap<Transport, Way>,
+}
+
+/// How it was for the clients of a transport to be cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Way {
+    /// How often one lost the room that it was in.
+    pub(super) cut: u64,
+    /// How often one was in it again, with nothing missing behind its token.
+    pub(super) resumed: u64,
 }
 
 /// What came of one try of a SEND.
@@ -87,6 +102,7 @@ pub(super) struct Close {
 #[derive(Debug)]
 struct Tail {
     path: PathBuf,
+    plan: Plan,
     file: Option<File>,
     rest: Vec<u8>,
     clients: HashMap<u32, Client>,
@@ -101,10 +117,13 @@ struct Client {
 }
 
 impl Histories {
-    /// Of these files, which need not be there yet.
-    pub(super) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Histories {
-        let files = paths.into_iter().map(|path| Tail { path, file: None, rest: Vec::new(), clients: HashMap::new() });
-        Histories { files: files.collect(), seen: Seen::default() }
+    /// Of these files, which need not be there yet, with what their clients are.
+    pub(super) fn new(files: impl IntoIterator<Item = (PathBuf, Plan)>) -> Histories {
+        let tail = |(path, plan)| Tail { path, plan, file: None, rest: Vec::new(), clients: HashMap::new() };
+        let files: Vec<Tail> = files.into_iter().map(tail).collect();
+        let ways = files.iter().flat_map(|file| &file.plan.transports).map(|transport| (*transport, Way::default()));
+        let seen = Seen { ways: ways.collect(), ..Seen::default() };
+        Histories { files, seen }
     }
 
     /// Reads what has been added.
@@ -138,7 +157,7 @@ impl Tail {
             self.rest.extend_from_slice(&chunk[..read]);
             let mut from = 0;
             while let Some(length) = self.rest[from..].iter().position(|octet| *octet == b'\n') {
-                take(&self.rest[from..from + length], &mut self.clients, seen)?;
+                take(&self.rest[from..from + length], &self.plan, &mut self.clients, seen)?;
                 from += length + 1;
             }
             self.rest.drain(..from);
@@ -146,7 +165,7 @@ impl Tail {
     }
 }
 
-fn take(line: &[u8], clients: &mut HashMap<u32, Client>, seen: &mut Seen) -> io::Result<()> {
+fn take(line: &[u8], plan: &Plan, clients: &mut HashMap<u32, Client>, seen: &mut Seen) -> io::Result<()> {
     let head = &line[..line.len().min(HEAD)];
     if head.windows(MESSAGE.len()).any(|word| word == MESSAGE) {
         seen.messages += 1;
@@ -172,6 +191,9 @@ fn take(line: &[u8], clients: &mut HashMap<u32, Client>, seen: &mut Seen) -> io:
         Event::Connected { .. } => seen.reconnects += u64::from(s > Some(1)),
         Event::Joined { recovered, .. } => {
             seen.joined += u64::from(!std::mem::replace(&mut client.joined, true));
+            if client.away_since.is_some() && recovered == Some(true) {
+                seen.ways.entry(plan.transport_of(c)).or_default().resumed += 1;
+            }
             seen.absences.extend(client.away_since.take().map(|since| (since, t)));
             seen.recovered += u64::from(recovered == Some(true));
             seen.gaps += u64::from(recovered == Some(false));
@@ -179,7 +201,12 @@ fn take(line: &[u8], clients: &mut HashMap<u32, Client>, seen: &mut Seen) -> io:
         Event::Gap { .. } => seen.gaps += 1,
         Event::Error { code, text } => seen.errors.push((t, format!("{} {text}", code.unwrap_or(0)))),
         Event::Refused { .. } => seen.refused.push(t),
-        Event::Close { code, why, text, .. } => client.closed(t, code, why, &text, seen),
+        Event::Close { code, why, text, .. } => {
+            if client.joined && why != Why::Asked {
+                seen.ways.entry(plan.transport_of(c)).or_default().cut += 1;
+            }
+            client.closed(t, code, why, &text, seen);
+        }
         _ => {}
     }
     Ok(())
@@ -225,9 +252,15 @@ mod tests {
 
     use super::*;
 
+    /// Client 0 speaks STOMP, client 1 polls.
+    fn plan() -> Plan {
+        let transports = vec![Transport::Stomp, Transport::Poll];
+        Plan { urls: vec![], connections: 2, rooms: 1, rate: 1.0, senders: 2, soft: false, storm: false, transports }
+    }
+
     fn of(lines: &[&str]) -> Seen {
         let (mut clients, mut seen) = (HashMap::new(), Seen::default());
-        lines.iter().for_each(|line| take(line.as_bytes(), &mut clients, &mut seen).unwrap());
+        lines.iter().for_each(|line| take(line.as_bytes(), &plan(), &mut clients, &mut seen).unwrap());
         seen
     }
 
@@ -255,6 +288,20 @@ mod tests {
         let answers: Vec<_> = seen.answers.iter().map(|answer| (answer.sent, answer.at, answer.what)).collect();
         assert_eq!(answers, [(10, 12, What::Receipt), (20, 25, What::Unknown), (46, 50, What::Receipt)]);
         assert_eq!((seen.first_sign(0), seen.first_sign(26)), (Some(25), Some(30)));
+        assert_eq!(seen.ways, BTreeMap::from([(Transport::Stomp, Way { cut: 1, resumed: 1 })]));
+    }
+
+    #[test]
+    fn who_comes_back_without_its_token_has_not_gone_on() {
+        let seen = of(&[
+            r#"{"e":"joined","t":3,"c":1,"s":1,"room":"a"}"#,
+            r#"{"e":"close","t":4,"c":1,"s":1,"code":1006,"why":"cut","last":"0-2-00000000"}"#,
+            r#"{"e":"close","t":5,"c":1,"s":2,"code":1006,"why":"cut","last":"0-2-00000000"}"#,
+            r#"{"e":"joined","t":6,"c":1,"s":3,"room":"a","recovered":false}"#,
+            r#"{"e":"joined","t":6,"c":0,"s":1,"room":"a"}"#,
+            r#"{"e":"close","t":7,"c":0,"s":1,"code":1000,"why":"asked","last":null}"#,
+        ]);
+        assert_eq!(seen.ways, BTreeMap::from([(Transport::Poll, Way { cut: 1, resumed: 0 })]));
     }
 
     #[test]
@@ -274,10 +321,10 @@ mod tests {
     #[test]
     fn half_a_line_waits_for_its_other_half() {
         let mut file = tempfile();
-        let mut histories = Histories::new([file.1.clone()]);
+        let mut histories = Histories::new([(file.1.clone(), plan())]);
         write!(file.0, "{{\"e\":\"connected\",\"t\":1,\"c\":0,\"s\":2}}\n{{\"e\":\"conn").unwrap();
         histories.read().unwrap();
-        assert_eq!(histories.seen.reconnects, 1);
+        assert_eq!((histories.seen.reconnects, histories.seen.ways.len()), (1, 2));
         writeln!(file.0, "ected\",\"t\":1,\"c\":0,\"s\":3}}").unwrap();
         histories.read().unwrap();
         assert_eq!(histories.seen.reconnects, 2);

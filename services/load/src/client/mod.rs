@@ -21,6 +21,7 @@ mod session;
 
 pub use failure::{Failure, Reason};
 pub use link::Transport;
+pub(crate) use link::sse;
 pub use room::is_secret;
 
 use std::{future::poll_fn, sync::Arc, time::Duration};

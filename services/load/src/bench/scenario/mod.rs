@@ -16,6 +16,8 @@ mod memory;
 mod neighbours;
 mod order;
 mod pending;
+mod posts;
+mod readers;
 mod small_rooms;
 mod stalled;
 mod storm;
@@ -58,6 +60,8 @@ pub(crate) static ALL: &[Scenario] = &[
     accepted::ACCEPTED,
     stalled::STALLED_CLIENTS,
     storm::STORM,
+    readers::READERS,
+    posts::POSTS,
     allocations::COUNTED,
     unwanted::UNWANTED,
     fanout_kafka::FANOUT_KAFKA,

@@ -16,7 +16,7 @@ mod json;
 mod poll;
 mod post;
 mod socket;
-mod sse;
+pub(crate) mod sse;
 mod stomp;
 mod websocket;
 
@@ -41,7 +41,7 @@ use crate::target::Target;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How clients speak to the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
 pub enum Transport {
     /// STOMP over WebSocket
     Stomp,
@@ -53,6 +53,20 @@ pub enum Transport {
     Poll,
     /// /rooms/{room}/messages?wait=25; SENDs are POSTs
     LongPoll,
+}
+
+impl Transport {
+    /// That of a client, where these are handed round the members of each of so many rooms.
+    pub fn of(all: &[Transport], client: u32, rooms: u32) -> Transport {
+        // The members of a room, and the rooms of a seat, have all of them in turn.
+        let turn = (client % rooms.max(1)) as usize + (client / rooms.max(1)) as usize;
+        all.get(turn % all.len().max(1)).copied().unwrap_or(Transport::Stomp)
+    }
+
+    /// As on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
 }
 
 /// Who goes where, into which room, and where it was there.

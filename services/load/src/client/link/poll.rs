@@ -6,7 +6,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::time::{sleep, timeout};
@@ -36,6 +36,8 @@ struct Polling<'a> {
     /// What was asked for last.
     token: String,
     etag: Option<String>,
+    /// When the question was asked that is open; `None`: it was the first one.
+    asked: Option<Instant>,
     round: Option<Round<'a>>,
     http: Option<Http>,
     heard: VecDeque<Heard>,
@@ -63,6 +65,7 @@ pub(super) async fn open(opening: Opening<'_>, long: bool) -> Result<Connection<
         wait: if long { WAIT } else { Duration::ZERO },
         token,
         etag: None,
+        asked: None,
         round: None,
         http: None,
         heard: VecDeque::new(),
@@ -92,13 +95,14 @@ impl Polling<'_> {
 
     fn take(&mut self, page: Page<'_>, etag: Option<String>) {
         let more = page.more;
+        let waited = self.asked.map(|asked| asked.elapsed()).filter(|_| page.messages.is_empty());
         self.heard.extend(page.messages.into_iter().map(|message| Heard::Message(message.into())));
         self.heard.push_back(Heard::Place(page.next.clone()));
         (self.token, self.etag) = (page.next, etag);
         self.over = self.leaving && !more;
         if !self.over {
             // What is there already is asked for at once.
-            let pause = if more || self.leaving || !self.wait.is_zero() { Duration::ZERO } else { EVERY };
+            let pause = if more || self.leaving { Duration::ZERO } else { pause(self.wait, waited) };
             self.begin(pause, more);
         }
     }
@@ -107,6 +111,7 @@ impl Polling<'_> {
         let wait = if more || self.leaving { Duration::ZERO } else { self.wait };
         let etag = self.etag.clone().filter(|_| self.wait.is_zero() && !more);
         let question = Question { after: self.token.clone(), etag, wait, pause };
+        self.asked = Some(Instant::now() + pause);
         self.round = Some(Box::pin(ask(self.opening.clone(), self.http.take(), question)));
     }
 
@@ -176,6 +181,13 @@ impl Link for Polling<'_> {
     }
 }
 
+/// Before the next question of who waits so long for each; `waited`: after so long there was nothing.
+fn pause(wait: Duration, waited: Option<Duration>) -> Duration {
+    // An edge that leaves, or one that is wrong, answers before its time: it is not asked in a loop.
+    let early = waited.is_some_and(|waited| waited < wait);
+    if wait.is_zero() || early { EVERY } else { Duration::ZERO }
+}
+
 fn page(answer: &Answer) -> Result<Page<'_>, String> {
     serde_json::from_slice(&answer.body).map_err(|error| format!("an answer that is no page of messages: {error}"))
 }
@@ -220,4 +232,16 @@ async fn attempt(opening: &Opening<'_>, idle: Option<Http>, question: &Question)
     let mut http = Http::connect(opening).await?;
     let answer = http.ask(request()?).await?;
     Ok((http, answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_answered_with_nothing_before_its_time_does_not_ask_at_once() {
+        assert_eq!([None, Some(WAIT), Some(2 * WAIT)].map(|waited| pause(WAIT, waited)), [Duration::ZERO; 3]);
+        assert_eq!([Some(Duration::ZERO), Some(WAIT / 2)].map(|waited| pause(WAIT, waited)), [EVERY; 2]);
+        assert_eq!(pause(Duration::ZERO, None), EVERY, "who does not wait asks once a second");
+    }
 }

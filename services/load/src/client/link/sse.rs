@@ -8,18 +8,18 @@ const MOST: usize = 64 * 1024 * 1024;
 
 /// An event.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Event {
+pub(crate) struct Event {
     /// `event`; empty: `message`.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The last `data` lines, joined.
-    pub(super) data: String,
+    pub(crate) data: String,
     /// Its own `id`.
-    pub(super) id: Option<String>,
+    pub(crate) id: Option<String>,
 }
 
 /// What comes on a stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Item {
+pub(crate) enum Item {
     Event(Event),
     Comment,
     /// Stay away so long before coming back.
@@ -28,7 +28,7 @@ pub(super) enum Item {
 
 /// Reads a stream, however it is cut.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     octets: Vec<u8>,
     /// Octets before this have been read.
     at: usize,
@@ -42,7 +42,7 @@ impl Reader {
     ///
     /// # Errors
     /// A line, or an event, does not end.
-    pub(super) fn push(&mut self, octets: &[u8]) -> Result<(), String> {
+    pub(crate) fn push(&mut self, octets: &[u8]) -> Result<(), String> {
         self.octets.drain(..std::mem::take(&mut self.at));
         if self.octets.len() + octets.len() + self.event.data.len() > MOST {
             return Err("an event does not end".to_owned());
@@ -55,7 +55,7 @@ impl Reader {
     ///
     /// # Errors
     /// A line is not UTF-8.
-    pub(super) fn next(&mut self) -> Result<Option<Item>, String> {
+    pub(crate) fn next(&mut self) -> Result<Option<Item>, String> {
         loop {
             let rest = &self.octets[self.at..];
             let Some(length) = rest.iter().position(|octet| matches!(octet, b'\n' | b'\r')) else { return Ok(None) };
