@@ -93,6 +93,7 @@ impl Bench {
                 timestamp_ms: 1_700_000_000_000 + *offset,
                 room: room.as_bytes(),
                 value,
+                trace: None,
             };
             *offset += 1;
             self.follower.handle_feed(FeedEvent::Record(record));

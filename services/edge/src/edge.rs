@@ -26,6 +26,7 @@ use crate::{
     shutdown::{End, Shutdown, Supervisor, ThreadEnd},
     tail::Bounds,
     tokens::{self, TokenDesk},
+    traces,
     worker::{self, Control, LogGate, Mailboxes, Outlets, Reception, ReportsToWorkers, Requests, Worker},
 };
 
@@ -86,12 +87,27 @@ struct Edge {
 
 /// Runs an edge until it has drained or cannot go on. Prints its addresses and `ready` to stdout, nothing else.
 pub fn run(config: Config, shutdown: Shutdown) -> Exit {
-    match start::prepare(config, shutdown) {
+    start_traces(&config);
+    let exit = match start::prepare(config, shutdown) {
         Ok((edge, polls)) => edge.open_log(polls),
         Err(error) => {
             tracing::error!(event = "start_failed", %error, "the edge does not start");
             Exit::Settings
         }
+    };
+    traces::stop();
+    exit
+}
+
+/// A chat is worth more than its traces: without a way to the collector it goes on without them.
+fn start_traces(config: &Config) {
+    let Some(settings) = &config.traces else { return };
+    let brokers = match &config.log {
+        LogChoice::Kafka { brokers, .. } => brokers,
+        LogChoice::Embedded | LogChoice::Memory => "localhost",
+    };
+    if let Err(why) = traces::start(settings, &config.topic.name, &config.instance, brokers) {
+        tracing::error!(event = "traces_failed", why, "no traces are made");
     }
 }
 

@@ -185,7 +185,14 @@ fn decode(tail: &mut Tail, seq: Seq) -> Option<Result<Message, RecordError>> {
     let value = tail.share(seq)?;
     let entry = tail.get(seq)?;
     let (room, id, timestamp_ms) = (entry.room, entry.id(), entry.timestamp_ms);
-    Some(View::read(value, tail.name(room)).map(|content| Message { room, seq, id, timestamp_ms, content }))
+    Some(View::read(value, tail.name(room)).map(|content| Message {
+        room,
+        seq,
+        id,
+        timestamp_ms,
+        content,
+        trace: None,
+    }))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ fn shape() -> Shape<'static> {
 
 fn message(room: RoomId, seq: u64) -> Arc<Message> {
     let id = MessageId { partition: 0, offset: seq as i64, check: 0 };
-    Arc::new(Message { room, seq, id, timestamp_ms: 0, content: View::default() })
+    Arc::new(Message { room, seq, id, timestamp_ms: 0, content: View::default(), trace: None })
 }
 
 /// What each connection was offered, less what it knows it has: the rule of `Connection::offer`.

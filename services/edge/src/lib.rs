@@ -59,6 +59,7 @@ pub mod spare;
 pub mod tail;
 pub mod timer;
 pub mod tokens;
+pub mod traces;
 pub mod transport;
 pub mod upgrade;
 pub mod worker;

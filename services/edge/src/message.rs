@@ -10,6 +10,7 @@ use crate::{
     log::Ticket,
     looker::{Answer, Excerpt},
     tail::{RoomId, Seq},
+    traces::Processing,
 };
 
 /// A message of a room: read from the log, shared by everybody who gets it.
@@ -25,6 +26,8 @@ pub struct Message {
     pub timestamp_ms: i64,
     /// What was sent: the record itself, read where it lies.
     pub content: View,
+    /// A span that ends with it, if its SEND was sampled and it is on its way for the first time.
+    pub trace: Option<Box<Processing>>,
 }
 
 impl Message {

@@ -66,7 +66,8 @@ fn p1_records_that_wait_while_others_time_out_are_stored_once() {
     let mut publish = || {
         let (partition, ticket) = (sent as i32 % PARTITIONS, Ticket { send: sent, ..Ticket::default() });
         let value = sent.to_string().into();
-        sent += u32::from(log.publish(NewRecord { partition, room: "room".into(), value }, ticket).is_ok());
+        sent +=
+            u32::from(log.publish(NewRecord { partition, room: "room".into(), value, trace: None }, ticket).is_ok());
         sent
     };
     (0..60).for_each(|_| _ = publish());

@@ -27,6 +27,8 @@ fn lines(edge: &Edge) -> Vec<Map<String, Value>> {
 fn line(text: &str) -> Map<String, Value> {
     let line: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let line = line.as_object().unwrap().clone();
+    let names = line.keys().map(|name| text.matches(&format!(",\"{name}\":")).count());
+    assert!(names.into_iter().all(|times| times <= 1), "a name twice: {text}");
     let field = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_else(|| panic!("no {name}: {text}"));
     let at = field("ts");
     assert!(at.ends_with('Z') && at.len() >= 20 && is_rfc_3339(at), "{text}");

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::destination::{Alias, Aliases, BodyRule};
 use crate::logging::names::Names;
+use crate::traces::TraceSettings;
 
 const KIB: u64 = 1024;
 const MIB: u64 = KIB * KIB;
@@ -39,11 +40,14 @@ impl Config {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .filter(|(_, value)| !value.is_empty())
             .collect();
-        let flags = match command_line::parse(args, &environment, &mut faults) {
+        let mut flags = match command_line::parse(args, &environment, &mut faults) {
             Parsed::Flags(flags) => flags,
             Parsed::Print(text) => return Ok(Command::Print(text)),
             Parsed::Nothing => return Err(Faults(faults.faults)),
         };
+        // What collectors are found by everywhere else.
+        let otlp_endpoint = || environment.get("OTEL_EXPORTER_OTLP_ENDPOINT").cloned();
+        flags.tuning.otlp_endpoint = flags.tuning.otlp_endpoint.take().or_else(otlp_endpoint);
         let command = match flags.action {
             Some(Action::Healthcheck) => Command::Healthcheck(probed(&flags.admin, &mut faults)),
             Some(Action::CheckConfig) => Command::CheckConfig(Box::new(config(&flags, &mut faults))),
@@ -119,6 +123,7 @@ fn config(flags: &Flags, faults: &mut Collector) -> Config {
             values::one_of(text, &[("spring", Profile::Spring), ("strict", Profile::Strict)])
         }),
         aliases: aliases(tuning, faults),
+        traces: traces(tuning, faults),
         log_format: log_format(tuning, faults),
         log_names: log_names(tuning, faults),
         log_filter: faults.take("log-filter", &tuning.log_filter, |text| match EnvFilter::try_new(text) {
@@ -250,6 +255,33 @@ fn times(flags: &TuningFlags, faults: &mut Collector) -> Times {
 /// At least 100 ms: less is a mistake, not a wish.
 fn time(flag: &str, text: &str, most_seconds: u64, faults: &mut Collector) -> Duration {
     faults.take(flag, text, |text| values::time(text, Duration::from_millis(100)..=Duration::from_secs(most_seconds)))
+}
+
+fn traces(flags: &TuningFlags, faults: &mut Collector) -> Option<TraceSettings> {
+    let sample = faults.take_some("trace-sample", Some(&flags.trace_sample), |text| match text.parse::<f64>() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err(Wrong::new(format!("{text:?} is no ratio"), "write a number from 0 to 1")),
+    })?;
+    let endpoint = faults.take_some("otlp-endpoint", flags.otlp_endpoint.as_deref(), |text| {
+        let rest = text.strip_prefix("http://").filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        match rest.and_then(|_| text.parse::<hyper::Uri>().ok()) {
+            Some(_) => Ok(format!("{}/v1/traces", text.trim_end_matches('/'))),
+            None if sample == 0.0 && text.starts_with("https://") => Ok(String::new()),
+            None => Err(Wrong::new(
+                format!("{text:?} is no http:// URL"),
+                "write one of a collector, such as http://otel:4318",
+            )),
+        }
+    });
+    match endpoint {
+        _ if sample == 0.0 => None,
+        Some(endpoint) => Some(TraceSettings { endpoint, sample }),
+        None if flags.otlp_endpoint.is_some() => None,
+        None => {
+            faults.note("otlp-endpoint", Wrong::new("missing, and --trace-sample is set", "write the collector's URL"));
+            None
+        }
+    }
 }
 
 fn log_names(flags: &TuningFlags, faults: &mut Collector) -> Names {

@@ -9,6 +9,7 @@ use crate::{
     auth::{Authenticator, CredentialSettings, OriginPolicy, jwt::Jwt, jwt::JwtSettings, open::Open},
     destination::Aliases,
     logging::names::Names,
+    traces::TraceSettings,
 };
 
 mod authentication;
@@ -83,6 +84,8 @@ pub struct Config {
     pub profile: Profile,
     /// Names of rooms beside `/topic/{room}`.
     pub aliases: Aliases,
+    /// Traces, if there are to be any.
+    pub traces: Option<TraceSettings>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// How users and rooms are named there.

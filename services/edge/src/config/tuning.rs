@@ -120,6 +120,14 @@ pub(super) struct TuningFlags {
     #[arg(long, env = "KLATSCH_SEND_BY_BODY", value_name = "DEST=POINTER", help_heading = "STOMP")]
     pub(super) send_by_body: Vec<String>,
 
+    /// Trace one SEND in so many, on all edges that are told so: 0.001 is one in a thousand; 0: none
+    #[arg(long, env = "KLATSCH_TRACE_SAMPLE", value_name = "RATIO", default_value = "0", help_heading = "Logging")]
+    pub(super) trace_sample: String,
+    /// Where traces go: an OpenTelemetry collector that takes OTLP over HTTP, such as http://otel-collector:4318 [default:
+    /// what OTEL_EXPORTER_OTLP_ENDPOINT says]
+    #[arg(long, env = "KLATSCH_OTLP_ENDPOINT", value_name = "URL", help_heading = "Logging")]
+    pub(super) otlp_endpoint: Option<String>,
+
     /// How log lines look on stderr [default: text on a terminal, json elsewhere]
     #[arg(long, env = "KLATSCH_LOG", value_name = "json|text", help_heading = "Logging")]
     pub(super) log: Option<String>,

@@ -29,6 +29,7 @@ impl Connection {
             Outcome::Stored { partition, offset, timestamp_ms } => {
                 cx.metrics.send_stored(cx.now.saturating_sub(send.since));
                 let place = Stored { id: MessageId { partition, offset, check: send.check }, timestamp_ms };
+                send.end_trace(place);
                 if send.waits_for_read_back() {
                     send.stage = Stage::Unread(place);
                     let number = send.number;
@@ -56,7 +57,10 @@ impl Connection {
         let Some(at) = self.sends.find(ticket.send) else { return };
         match self.sends.open[at].stage {
             // What can be read is acknowledged by all in-sync replicas: the delivery report has nothing to add.
-            Stage::Published => cx.metrics.send_stored(cx.now.saturating_sub(self.sends.open[at].since)),
+            Stage::Published => {
+                cx.metrics.send_stored(cx.now.saturating_sub(self.sends.open[at].since));
+                self.sends.open[at].end_trace(place);
+            }
             Stage::Unread(_) => {}
             Stage::Held(_) | Stage::Done(_) => return,
         }
@@ -152,8 +156,11 @@ impl Connection {
     }
 
     /// A SEND has failed, and with it the transaction it belongs to.
-    pub(super) fn give_up(&mut self, send: Open, ending: Ending, cx: &mut Context<'_>) {
+    pub(super) fn give_up(&mut self, mut send: Open, ending: Ending, cx: &mut Context<'_>) {
         cx.metrics.send_failed(ending);
+        if let Some(mut span) = send.trace.take() {
+            span.failed(ending.facts().label);
+        }
         let commit = self.sends.commits.iter().position(|commit| Some(commit.number) == send.commit);
         let commit = commit.map(|at| self.sends.commits.swap_remove(at));
         // What is stored is stored, whatever has become of the rest.

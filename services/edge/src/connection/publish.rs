@@ -15,6 +15,7 @@ use crate::{
     log::{NewRecord, Reason, Ticket},
     message::{Claim, Stored, ToFollower},
     metrics::Sent,
+    traces,
 };
 
 /// A body above this must not stay in memory for the sake of a header of its frame.
@@ -136,6 +137,7 @@ impl Connection {
             idempotency_key: key,
             origin: &cx.settings.instance,
         };
+        let trace = traces::get().and_then(|traces| traces.send(send.headers.get("traceparent")));
         let (value, room) = encode_in(&mut cx.spares.records, &message);
         let large = send.body.len() > SHARED_BYTES;
         let own = |text: &Text| if large { text.detached() } else { text.clone() };
@@ -149,9 +151,12 @@ impl Connection {
             uuid,
             room: room.clone(),
             keyed: !key.is_empty(),
+            trace,
             stage: Stage::Published,
         };
-        let record = NewRecord { partition: partition_of(&room, cx.settings.partitions), room, value };
+        let partition = partition_of(&room, cx.settings.partitions);
+        let trace = open.trace.as_ref().map(|span| Box::new(span.headers()));
+        let record = NewRecord { partition, room, value, trace };
         if open.keyed || self.sends.is_holding() {
             if open.keyed {
                 self.claim(&open, &record, cx);

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use stomp_proto::Text;
 
-use crate::{log::NewRecord, message::Stored, spare::Spare};
+use crate::{log::NewRecord, message::Stored, spare::Spare, traces::SendSpan};
 
 /// How long a keyed SEND waits for the follower's word: longer, and it is written (the log decides), or answered with
 /// its own place.
@@ -53,10 +53,19 @@ pub(super) struct Open {
     pub(super) uuid: [u8; 16],
     pub(super) room: Bytes,
     pub(super) keyed: bool,
+    /// Ends with the log's answer.
+    pub(super) trace: Option<Box<SendSpan>>,
     pub(super) stage: Stage,
 }
 
 impl Open {
+    /// It is in the log, there: what its trace says of it ends.
+    pub(super) fn end_trace(&mut self, place: Stored) {
+        if let Some(mut span) = self.trace.take() {
+            span.stored(place.id.partition, place.id.offset, place.id.to_string());
+        }
+    }
+
     /// Whether its answer names a place that only the follower knows.
     pub(super) fn waits_for_read_back(&self) -> bool {
         self.keyed && self.receipt.is_some()

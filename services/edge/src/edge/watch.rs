@@ -176,7 +176,7 @@ mod tests {
         };
         let publish = |n: usize| {
             for _ in 0..n {
-                let record = NewRecord { partition: 1, room: "room".into(), value: "value".into() };
+                let record = NewRecord { partition: 1, room: "room".into(), value: "value".into(), trace: None };
                 log.publish(record, Ticket::default()).unwrap();
             }
         };

@@ -7,10 +7,11 @@ use chat_proto::{Peek, View, partition_of};
 use super::{Follower, decode};
 use crate::{
     log::{FeedEvent, ReadRecord},
-    message::FromFollower,
+    message::{FromFollower, Message},
     metrics::{Label as _, Metrics, Poison},
     repeats::Repeats,
     tail::{RoomId, Seq},
+    traces,
 };
 
 /// Whether a record may belong to a room at all. What may not is counted and takes no part in anything: it is in no
@@ -108,13 +109,17 @@ impl Follower {
         if repeated {
             return self.count_repeat(seq, record);
         }
+        // What is read while the edge catches up was on its way long before.
+        let processing = record.trace.filter(|_| self.is_caught_up()).and_then(|headers| {
+            traces::get().and_then(|traces| traces.process(headers, record.partition, record.offset))
+        });
         if !self.tail.is_wanted(seq) {
             self.count.unwanted += 1;
             return;
         }
         match decode(&mut self.tail, seq) {
             Some(Ok(message)) => {
-                let message = Arc::new(message);
+                let message = Arc::new(Message { trace: processing, ..message });
                 for worker in self.tail.interested(message.room) {
                     self.batches[worker].push(message.clone());
                 }

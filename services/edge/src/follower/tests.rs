@@ -28,7 +28,14 @@ fn value(room: &str, number: u8, body: &[u8]) -> Bytes {
 
 fn append(follower: &mut Follower, room: &str, offset: i64, value: &[u8]) {
     let room = room.as_bytes();
-    follower.handle_feed(FeedEvent::Record(ReadRecord { partition: 0, offset, timestamp_ms: offset, room, value }));
+    follower.handle_feed(FeedEvent::Record(ReadRecord {
+        partition: 0,
+        offset,
+        timestamp_ms: offset,
+        room,
+        value,
+        trace: None,
+    }));
 }
 
 fn who(worker: usize) -> Subscriber {
@@ -200,7 +207,7 @@ fn a_record_in_another_partition_than_its_rooms_is_not_delivered() {
     let right = partition_of(b"a", 12);
     for partition in 0..12 {
         let (room, value) = (&b"a"[..], value("a", 1, b""));
-        let record = ReadRecord { partition, offset: 5, timestamp_ms: 0, room, value: &value };
+        let record = ReadRecord { partition, offset: 5, timestamp_ms: 0, room, value: &value, trace: None };
         follower.handle_feed(FeedEvent::Record(record));
     }
     assert_eq!(heard(&mut follower, 0), ["subscribed after 0", "5"]);

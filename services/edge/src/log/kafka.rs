@@ -7,6 +7,7 @@
 //! | `producer`, `delivery`, `in_flight` | writing, delivery reports, how old the oldest unsettled record is |
 //! | `pace`, `rate` | under load many records are read at once; never when quiet |
 //! | `renewal`, `handover` | renewed credentials; from one producer to the next |
+//! | `headers` | which trace a record belongs to |
 //! | `feed`, `rewind`, `marks` | reading everything, in order; where that begins; where it stands |
 //! | `scan`, `observer` | looking back; questions about the topic |
 //! | `keeper`, `standstill` | the background thread: growth, replaced logs, a reader or a producer beyond repair |
@@ -27,6 +28,7 @@ mod context;
 mod delivery;
 mod feed;
 mod handover;
+mod headers;
 mod in_flight;
 mod keeper;
 mod marks;

@@ -230,7 +230,7 @@ impl State {
         self.outcomes.push_back((pending, outcome));
     }
 
-    fn append(&mut self, NewRecord { partition, room, value }: NewRecord) -> Outcome {
+    fn append(&mut self, NewRecord { partition, room, value, .. }: NewRecord) -> Outcome {
         let now = self.clock_ms.unwrap_or_else(|| {
             SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
         });

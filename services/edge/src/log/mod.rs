@@ -23,6 +23,17 @@ pub struct NewRecord {
     pub room: Bytes,
     /// An encoded `chat.v1.Message`.
     pub value: Bytes,
+    /// The trace that the SEND belongs to, if it is sampled.
+    pub trace: Option<Box<TraceHeaders>>,
+}
+
+/// A record's headers that say which span made it (W3C Trace Context).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceHeaders {
+    /// `traceparent`.
+    pub parent: String,
+    /// `tracestate`; mostly empty.
+    pub state: String,
 }
 
 /// Names the SEND that a delivery report answers. The log carries it and never looks inside.
@@ -100,6 +111,8 @@ pub struct ReadRecord<'a> {
     pub room: &'a [u8],
     /// The record's value; empty when there was none.
     pub value: &'a [u8],
+    /// Its `traceparent` and `tracestate`, if it has any and anybody asks for traces.
+    pub trace: Option<(&'a str, &'a str)>,
 }
 
 /// What a [`Feed`] tells, in log order within each partition.

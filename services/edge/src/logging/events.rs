@@ -56,6 +56,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("topic_created", "`--create-topic` has made the topic"),
     ("topic_not_checked", "the topic's settings cannot be read (DescribeConfigs)"),
     ("topic_refused", "the topic is not as it must be, and what would help; exit 69"),
+    ("traces_failed", "traces cannot be made, and why; the edge goes on without"),
     ("waiting_for_kafka", "Kafka has not answered yet, and why"),
     ("waiting_for_log", "the log cannot be read yet"),
     ("worker_failed", "a worker cannot go on; exit 70 follows"),

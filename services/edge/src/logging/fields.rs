@@ -14,6 +14,8 @@ use tracing_subscriber::fmt::{
 
 use super::level_name;
 
+/// Names that a line has already, whatever a library calls its fields.
+const OURS: [&str; 7] = ["ts", "level", "event", "msg", "target", "text", "suppressed"];
 /// What a library says, which knows no events of ours.
 const LIBRARY: &str = "library";
 
@@ -88,12 +90,12 @@ impl Line<'_> {
         let is_library = event.is_none();
         let event = event.as_deref().unwrap_or(LIBRARY);
         let msg = if is_library { "a library says" } else { message.as_str() };
-        let library = [("target", self.target), ("err", message.as_str())];
+        let library = [("target", self.target), ("text", message.as_str())];
         [("event", event), ("msg", msg)]
             .into_iter()
-            .chain(library.into_iter().filter(move |_| is_library))
+            .chain(library.into_iter().filter(move |(_, text)| is_library && !text.is_empty()))
             .map(|(name, text)| (name, Value::from(text)))
-            .chain(others.iter().map(|(name, value)| (*name, value.clone())))
+            .chain(others.iter().filter(|(name, _)| !OURS.contains(name)).map(|(name, value)| (*name, value.clone())))
             .chain((self.suppressed > 0).then(|| ("suppressed", self.suppressed.into())))
     }
 

@@ -51,7 +51,7 @@ impl Rooms {
         let value = Bytes::copy_from_slice(record.value);
         let id = MessageId { partition: record.partition, offset: record.offset, check: MessageId::check_of(&value) };
         let Ok(content) = View::read(value, record.room) else { return };
-        let message = Message { room: 0, seq: 0, id, timestamp_ms: record.timestamp_ms, content };
+        let message = Message { room: 0, seq: 0, id, timestamp_ms: record.timestamp_ms, content, trace: None };
         let cost = message.cost();
         while room.messages.len() >= room.most || room.share.bytes + cost > most_bytes || !room.share.grow(cost) {
             let Some(oldest) = room.messages.pop_front() else {

@@ -191,7 +191,7 @@ mod tests {
         let id = MessageId { partition: 3, offset: 17, check: 0x0a1b_2c3d };
         let content = View::read(encode(&outgoing), b"r").unwrap();
         let mut octets = Vec::new();
-        json::message(&Message { room: 0, seq: 1, id, timestamp_ms: 1, content }, false, &mut octets);
+        json::message(&Message { room: 0, seq: 1, id, timestamp_ms: 1, content, trace: None }, false, &mut octets);
         assert_eq!(Line::read(octets.clone().into()), Line::Message(octets.clone().into()));
         assert_eq!(id_of(&octets), "3-17-0a1b2c3d");
 

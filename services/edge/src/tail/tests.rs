@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn record<'a>(room: &'a str, offset: i64, value: &'a [u8]) -> ReadRecord<'a> {
-    ReadRecord { partition: 0, offset, timestamp_ms: offset * 1000, room: room.as_bytes(), value }
+    ReadRecord { partition: 0, offset, timestamp_ms: offset * 1000, room: room.as_bytes(), value, trace: None }
 }
 
 fn roomy() -> Tail {

@@ -20,7 +20,11 @@ fn room_message(headers: &[(&str, &str)], content_type: &str, body: &[u8], repla
     let content = View::read(encode(&outgoing), b"tea & talk").unwrap();
     let id = MessageId { partition: 3, offset: 17, check: 0x0a1b_2c3d };
     let mut out = Vec::new();
-    message(&message::Message { room: 0, seq: 1, id, timestamp_ms: 1_700_000_000_123, content }, replayed, &mut out);
+    message(
+        &message::Message { room: 0, seq: 1, id, timestamp_ms: 1_700_000_000_123, content, trace: None },
+        replayed,
+        &mut out,
+    );
     let text = String::from_utf8(out).unwrap();
     let value = serde_json::from_str(&text).unwrap();
     (text, value)

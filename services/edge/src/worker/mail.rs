@@ -84,7 +84,9 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         let Self { hub, slots, touched, settings, metrics, spares, .. } = self;
         let (mut count, cap) = (Count::default(), settings.outbound_bytes);
         for message in messages {
-            metrics.times.recipients.observe(hub.members(message.room) as f64);
+            let members = hub.members(message.room);
+            metrics.times.recipients.observe(members as f64);
+            message.trace.iter().for_each(|trace| trace.add(members));
         }
         hub.deliver(messages, &mut |member, run, frames| {
             count.add(offer(slots, touched, cap, member, run, frames, &mut spares.queues));

@@ -69,7 +69,7 @@ pub(crate) fn ticket(send: usize) -> Ticket {
 }
 
 pub(crate) fn record(partition: i32, room: &[u8], value: &[u8]) -> NewRecord {
-    NewRecord { partition, room: Bytes::copy_from_slice(room), value: Bytes::copy_from_slice(value) }
+    NewRecord { partition, room: Bytes::copy_from_slice(room), value: Bytes::copy_from_slice(value), trace: None }
 }
 
 /// What a feed said, owned.

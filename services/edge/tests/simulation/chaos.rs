@@ -230,7 +230,7 @@ impl World {
             2 => (rng.below(cluster.partitions() as usize) as i32, room.clone(), foreign(rng)),
             _ => (home, room.clone(), foreign(rng)),
         };
-        cluster.append_foreign(NewRecord { partition, room: key.into(), value }, *now);
+        cluster.append_foreign(NewRecord { partition, room: key.into(), value, trace: None }, *now);
     }
 
     fn lull(&mut self) {

@@ -64,7 +64,14 @@ impl Censor {
         if let Some((partition, offset, timestamp_ms, room, value)) =
             self.held.take_if(|(.., room, _)| *room == record.room)
         {
-            sink(FeedEvent::Record(ReadRecord { partition, offset, timestamp_ms, room: &room, value: &value }));
+            sink(FeedEvent::Record(ReadRecord {
+                partition,
+                offset,
+                timestamp_ms,
+                room: &room,
+                value: &value,
+                trace: None,
+            }));
         }
     }
 }

@@ -14,7 +14,7 @@ fn p3_the_tail_moves_on_while_the_log_is_asked() {
         let seen = edge.from("a", Begin::After(records[10].0), |edge| {
             for (number, put) in plain(more).iter().enumerate() {
                 let (room, value) = (Bytes::from_static(b"a"), value(1000 + number, put));
-                edge.log.publish(NewRecord { partition, room, value }, Ticket::default()).unwrap();
+                edge.log.publish(NewRecord { partition, room, value, trace: None }, Ticket::default()).unwrap();
             }
             edge.catch_up();
         });
@@ -93,7 +93,7 @@ fn p3_a_token_ahead_of_this_edge() {
     let mut edge = Edge::new(&log, usize::MAX, Start::At(0), AMPLE);
     for (number, put) in plain(3).iter().enumerate() {
         let (room, value) = (Bytes::from_static(b"a"), value(1000 + number, put));
-        log.publish(NewRecord { partition, room, value }, Ticket::default()).unwrap();
+        log.publish(NewRecord { partition, room, value, trace: None }, Ticket::default()).unwrap();
     }
     let (records, _) = whole(&log, partition);
     // The log has it: waits until it is read here.
@@ -105,7 +105,7 @@ fn p3_a_token_ahead_of_this_edge() {
     // It comes, and is another one.
     let other = MessageId { offset: 13, ..records[11].0 };
     log.publish(
-        NewRecord { partition, room: Bytes::from_static(b"a"), value: value(2000, &plain(1)[0]) },
+        NewRecord { partition, room: Bytes::from_static(b"a"), value: value(2000, &plain(1)[0]), trace: None },
         Ticket::default(),
     )
     .unwrap();
@@ -119,7 +119,12 @@ fn p3_a_replaced_log_is_not_joined_with_what_was_there() {
     let other = MemoryLog::new(PARTITIONS, 1 << 20, Arc::new(Nobody));
     for (number, put) in plain(60).iter().enumerate() {
         let (room, value) = (Bytes::from_static(b"a"), value(5000 + number, put));
-        other.publish(NewRecord { partition: partition_of(b"a", PARTITIONS), room, value }, Ticket::default()).unwrap();
+        other
+            .publish(
+                NewRecord { partition: partition_of(b"a", PARTITIONS), room, value, trace: None },
+                Ticket::default(),
+            )
+            .unwrap();
     }
     let (records, _) = whole(&other, partition_of(b"a", PARTITIONS));
     edge.log = other;

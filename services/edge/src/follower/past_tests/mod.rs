@@ -78,7 +78,7 @@ fn log_of(puts: &[Put]) -> MemoryLog {
         let room = if put.kind == Kind::NoKey { Bytes::new() } else { Bytes::from_static(ROOMS[put.room].as_bytes()) };
         let own = partition_of(ROOMS[put.room].as_bytes(), PARTITIONS);
         let partition = if put.kind == Kind::ElseWhere { 1 - own } else { own };
-        log.publish(NewRecord { partition, room, value: value(number, put) }, Ticket::default()).unwrap();
+        log.publish(NewRecord { partition, room, value: value(number, put), trace: None }, Ticket::default()).unwrap();
     }
     log
 }
@@ -185,7 +185,7 @@ fn whole(log: &MemoryLog, partition: i32) -> (Vec<Placed>, Vec<(Vec<u8>, Seen)>)
         let peek = chat_proto::peek(record.value);
         let repeat = records::is_repeat(&mut repeats, peek.as_ref(), &record);
         if let (false, Ok(content)) = (repeat, View::read(Bytes::copy_from_slice(record.value), record.room)) {
-            let message = Message { room: 0, seq: 0, id, timestamp_ms: record.timestamp_ms, content };
+            let message = Message { room: 0, seq: 0, id, timestamp_ms: record.timestamp_ms, content, trace: None };
             shown.push((record.room.to_vec(), Seen::of(&message)));
         }
     };

@@ -342,6 +342,7 @@ fn read<'a>(message: &'a BorrowedMessage<'_>) -> ReadRecord<'a> {
         timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
         room: message.key().unwrap_or_default(),
         value: message.payload().unwrap_or_default(),
+        trace: super::headers::trace(message),
     }
 }
 

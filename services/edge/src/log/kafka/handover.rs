@@ -20,6 +20,7 @@ use super::{
     super::{NewRecord, Outcome, Reason},
     context::{Context, Role, lock},
     delivery::{Delivery, Flights, Sent, Shared, refusal_of},
+    headers,
 };
 
 /// Records that may wait, and their octets: as much as a producer's queue takes.
@@ -57,6 +58,10 @@ impl Generation {
             .partition(record.partition)
             .key(&record.room[..])
             .payload(&record.value[..]);
+        let out = match &record.trace {
+            Some(trace) => out.headers(headers::of(trace)),
+            None => out,
+        };
         self.flights.began(record.partition);
         self.producer.send(out).map_err(|(error, _)| {
             self.flights.ended(record.partition);

@@ -128,7 +128,7 @@ impl Scanners {
                 return Ok(ScanEnd::Incomplete);
             }
             let (offset, timestamp_ms) = (message.offset(), message.timestamp().to_millis().unwrap_or(0));
-            sink(ReadRecord { partition, offset, timestamp_ms, room, value });
+            sink(ReadRecord { partition, offset, timestamp_ms, room, value, trace: None });
             if offset + 1 >= end {
                 return Ok(ScanEnd::Complete);
             }

@@ -43,6 +43,7 @@ impl Partition {
 
 impl Kept {
     pub(super) fn read(&self, partition: i32, offset: i64) -> ReadRecord<'_> {
-        ReadRecord { partition, offset, timestamp_ms: self.timestamp_ms, room: &self.room, value: &self.value }
+        let (timestamp_ms, room, value) = (self.timestamp_ms, &self.room[..], &self.value[..]);
+        ReadRecord { partition, offset, timestamp_ms, room, value, trace: None }
     }
 }

@@ -27,7 +27,8 @@ async fn read_until(feed: &mut KafkaFeed, mut enough: impl FnMut(&FeedEvent<'_>)
 async fn p4_a_reader_that_stands_still_is_made_anew() {
     let log = EmbeddedLog::open(1, Arc::new(NoReports)).unwrap();
     let write = |value: &'static [u8]| {
-        log.publish(NewRecord { partition: 0, room: "r".into(), value: value.into() }, Ticket::default()).unwrap();
+        log.publish(NewRecord { partition: 0, room: "r".into(), value: value.into(), trace: None }, Ticket::default())
+            .unwrap();
         assert_eq!(log.flush(Duration::from_secs(10)), 0);
     };
     write(b"one");
