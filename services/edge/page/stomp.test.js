@@ -2,43 +2,13 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { Clock } from './clock.test-kit.js';
-import { Client, StompError, advice, backOff } from './stomp.js';
-import { Decoder, encode } from './frame.js';
+import { Client, StompError, advice, backOff, pause } from './stomp.js';
+import { Socket, sockets } from './socket.test-kit.js';
 
-let sockets;
 let clock;
-class Socket {
-  constructor(url, protocols) {
-    Object.assign(this, { url, protocols, frames: [], beats: 0, closed: false });
-    this.decoder = new Decoder();
-    sockets.push(this);
-  }
-
-  send(data) {
-    if (data === '\n') this.beats += 1;
-    else this.frames.push(...this.decoder.push(data));
-  }
-
-  close() {
-    this.closed = true;
-  }
-
-  says(command, headers, body) {
-    this.onmessage({ data: encode(command, headers, body) });
-  }
-
-  welcome(heartBeat = '0,0') {
-    this.onopen({});
-    this.says('CONNECTED', { version: '1.2', 'heart-beat': heartBeat, 'user-name': 'ada' });
-  }
-
-  ends(code) {
-    this.onclose({ code, reason: '' });
-  }
-}
 
 beforeEach(() => {
-  sockets = [];
+  sockets.splice(0);
   clock = new Clock().install();
   Math.random = () => 0.9;
 });
@@ -193,6 +163,15 @@ test('events of a connection that was given up change nothing', () => {
 test('the back-off has full jitter, up to 1 s at first and 30 s later', () => {
   assert.equal(backOff(1, () => 0), 0);
   assert.deepEqual([1, 2, 3, 6, 7, 50].map((attempt) => backOff(attempt, () => 1)), [1000, 2000, 4000, 30_000, 30_000, 30_000]);
+});
+
+test('Q16 W19 after a restart the first retry is spread over 5 s, and the next ones as ever', () => {
+  for (const code of [1001, 1012]) assert.deepEqual([0, 1].map((drawn) => pause(code, 1, () => drawn)), [0, 5000]);
+  assert.deepEqual([pause(1012, 2, () => 1), pause(1006, 1, () => 1), pause(1013, 1, () => 1)], [2000, 1000, 1000]);
+  const { states } = start();
+  sockets[0].welcome();
+  sockets[0].ends(1012);
+  assert.equal(last(states).retryAt - Date.now(), 0.9 * 5000);
 });
 
 test('close codes: 4000–4499 come back, 4500–4999 do not, and the reason is told (stomp.md §7)', () => {

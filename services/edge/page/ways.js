@@ -2,7 +2,7 @@
 // Each tells its `Tally` what it costs and brings. `resumes`: whether it goes on behind its token when it comes back.
 
 import { answerOctets, frameOctets, octets } from './octets.js';
-import { Client, advice, backOff } from './stomp.js';
+import { Client, advice, backOff, pause } from './stomp.js';
 
 const POLL_MS = 2_000;
 const LAST = 10; // what a poll without a token asks for
@@ -164,7 +164,7 @@ export class Socket extends Way {
     socket.onclose = ({ code, reason }) => {
       const { retry, why } = advice(code);
       this.tally.lost(reason || why, this.clock(), retry ? 'away' : 'ended');
-      if (retry) setTimeout(() => this.start(), backOff(++this.#attempt));
+      if (retry) setTimeout(() => this.start(), pause(code, ++this.#attempt));
     };
   }
 

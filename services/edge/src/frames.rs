@@ -198,8 +198,8 @@ impl Frames {
     }
 }
 
-/// A MESSAGE of the edge itself, on `/user/queue/errors` (`stomp.md` §7, soft errors).
-pub fn error_message(shape: Shape<'_>, message_id: &str, headers: &[(&str, &str)], text: &str) -> Bytes {
+/// A MESSAGE of the edge itself, on one of the session's own destinations (`stomp.md` §7).
+pub fn own_message(shape: Shape<'_>, message_id: &str, headers: &[(&str, &str)], text: &str) -> Bytes {
     let frame = MessageFrame {
         destination: shape.prefix,
         content_type: Some("text/plain"),

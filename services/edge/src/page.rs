@@ -19,6 +19,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("/frame.js", "text/javascript; charset=utf-8", include_bytes!("../page/frame.js")),
     ("/outbox.js", "text/javascript; charset=utf-8", include_bytes!("../page/outbox.js")),
     ("/timeline.js", "text/javascript; charset=utf-8", include_bytes!("../page/timeline.js")),
+    ("/link.js", "text/javascript; charset=utf-8", include_bytes!("../page/link.js")),
     ("/stomp.js", "text/javascript; charset=utf-8", include_bytes!("../page/stomp.js")),
     ("/compare.js", "text/javascript; charset=utf-8", include_bytes!("../page/compare.js")),
     ("/octets.js", "text/javascript; charset=utf-8", include_bytes!("../page/octets.js")),

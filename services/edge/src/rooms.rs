@@ -189,6 +189,13 @@ impl Service {
     async fn enter(&self, request: &Request, opening: Opening) -> Result<Entered, Problem> {
         let full = || Problem::refusal(Refusal::Full);
         let peer = request.peer.as_ref().ok_or_else(full)?;
+        // Who has been let in asks again at no more than a request's price.
+        if !peer.stay.is_let_in()
+            && let Err(refusal) = self.upgrades.take_in()
+        {
+            self.upgrades.events.opened(refusal.name());
+            return Err(Problem::refusal(refusal));
+        }
         let query = request.query.as_deref();
         let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.upgrades.credentials);
         let pipe = self.pipes.open(Kind::Lines, credentials.passing(), peer.guard.clone(), opening.octets());

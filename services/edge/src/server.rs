@@ -3,6 +3,7 @@
 //! warp routes; accepting, counting and refusing are done here.
 
 mod accept;
+mod admission;
 mod connection;
 mod leaving;
 mod slots;
@@ -22,15 +23,17 @@ use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use crate::admin::{self, MetricsText};
+use crate::admin::{self, Admin, MetricsText};
 use crate::auth::CredentialSettings;
 use crate::compare::{self, Compare};
 use crate::page;
 use crate::readiness::{Check, Readiness};
 use crate::rooms::{self, RequestBounds};
+use crate::shutdown::Shutdown;
 use crate::sockjs::{self, XhrSettings};
 use crate::upgrade::{OriginCheck, Sockets, Upgrades};
 use crate::worker::Pipes;
+pub(crate) use admission::Admission;
 use connection::Limits;
 pub(crate) use connection::Peer;
 pub(crate) use leaving::{Leaving, Stream};
@@ -73,6 +76,10 @@ pub struct ServerSettings {
     pub max_per_address: usize,
     /// Connections at most that speak HTTP and that nobody has let in.
     pub max_half_open: usize,
+    /// New sessions a second, after a burst of ten times as many; 0 means no such bound.
+    pub admit_rate: u32,
+    /// How long a drain may take.
+    pub grace: Duration,
     /// A request's head must be complete within this time; an idle HTTP connection is closed after it.
     pub header_timeout: Duration,
     /// A connection must be upgraded, let in or done within this time.
@@ -96,6 +103,8 @@ impl Default for ServerSettings {
             max_connections: 50_000,
             max_per_address: 0,
             max_half_open: 2_048,
+            admit_rate: 0,
+            grace: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
             http_lifetime: Duration::from_secs(60),
         }
@@ -105,8 +114,8 @@ impl Default for ServerSettings {
 /// What the HTTP side reports to whoever counts. All calls come from the HTTP thread and must be quick.
 pub trait ServerEvents: Send + Sync + 'static {
     /// An attempt to open a WebSocket, or a session over XHR, ended: `upgraded`, or why not. Refused as HTTP: `method`,
-    /// `malformed`, `version`, `origin`, `starting`, `draining`, `full`. Refused as TCP: `connections`, `half_open`,
-    /// `address`. Gave up: `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker
+    /// `malformed`, `version`, `origin`, `starting`, `draining`, `full`, `admission`. Refused as TCP: `connections`,
+    /// `half_open`, `address`. Gave up: `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker
     /// took it). One for STOMP on TCP is `accepted`, or refused for one of the same reasons.
     fn opened(&self, result: &'static str);
     /// A worker has an upgraded connection, so long after it was accepted, or after its last answer.
@@ -120,6 +129,8 @@ pub trait ServerEvents: Send + Sync + 'static {
 pub struct ServerParts {
     /// Gates upgrades, answers probes.
     pub readiness: Arc<Readiness>,
+    /// What an operator may begin.
+    pub shutdown: Shutdown,
     /// Takes the upgraded sockets.
     pub sockets: Arc<dyn Sockets>,
     /// Decides about foreign pages.
@@ -207,13 +218,22 @@ impl Server {
         // A scraper keeps its connection for longer than a browser, and there are few of them.
         let admin_limits = Limits { header_timeout: Duration::from_secs(30), lifetime: Duration::from_secs(600) };
         let admin_slots = Slots::new(128, 128, 0);
-        let admin_routes = admin::route(Arc::clone(&parts.readiness), Arc::clone(&parts.metrics));
+        let counted = Arc::clone(&slots);
+        let admin_routes = admin::route(Admin {
+            readiness: Arc::clone(&parts.readiness),
+            metrics: parts.metrics,
+            shutdown: parts.shutdown,
+            grace: settings.grace,
+            connections: Arc::new(move || counted.open()),
+        });
+        let admission = Arc::new(Admission::new(settings.admit_rate));
         let events = Arc::clone(&parts.events);
         let page = settings.page.then(|| (parts.compare, Arc::clone(&parts.origin)));
         let door = stomp::Door {
             readiness: Arc::clone(&parts.readiness),
             sockets: Arc::clone(&parts.sockets),
             slots: Arc::clone(&slots),
+            admission: Arc::clone(&admission),
             events: Arc::clone(&parts.events),
         };
         let upgrades = Upgrades {
@@ -222,6 +242,7 @@ impl Server {
             sockets: parts.sockets,
             origin: parts.origin,
             credentials: parts.credentials,
+            admission,
             events: parts.events,
         };
         let (paths, echo, public_url) = (settings.websocket_paths, settings.echo_path, settings.public_url);

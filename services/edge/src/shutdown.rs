@@ -1,6 +1,6 @@
 //! How a process ends: signals start the drain, and a thread that ends takes the process with it.
 //!
-//! The first SIGTERM or SIGINT starts the drain; the second one exits at once with 128 + the signal's number (143 or
+//! The first SIGTERM or SIGINT starts the drain, as `POST /drain` does; the second signal exits at once with 128 + the signal's number (143 or
 //! 130), as a shell would report a process that the signal killed.
 
 use std::any::Any;
@@ -8,8 +8,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -21,6 +22,7 @@ type Wake = Box<dyn FnOnce() + Send>;
 struct State {
     draining: AtomicBool,
     wakes: Mutex<Vec<Wake>>,
+    begun: OnceLock<Instant>,
 }
 
 /// The latch "this edge drains". Clones share it.
@@ -40,10 +42,16 @@ impl Shutdown {
         self.state.draining.load(Ordering::Acquire)
     }
 
+    /// How long ago the drain has begun.
+    pub fn drained_for(&self) -> Option<Duration> {
+        self.state.begun.get().map(Instant::elapsed)
+    }
+
     /// Begins the drain and wakes everybody who asked for it. Every call but the first does nothing.
     pub fn drain(&self) {
         let wakes = {
             let mut wakes = self.state.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+            self.state.begun.get_or_init(Instant::now);
             self.state.draining.store(true, Ordering::Release);
             std::mem::take(&mut *wakes)
         };

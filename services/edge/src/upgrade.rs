@@ -18,7 +18,7 @@ use warp::reply::Response;
 use crate::auth::{CredentialSettings, UpgradeCredentials};
 use crate::readiness::{Check, Readiness};
 pub use crate::server::ConnectionGuard;
-use crate::server::{Leaving, Peer, ServerEvents, Stream};
+use crate::server::{Admission, Leaving, Peer, ServerEvents, Stream};
 use crate::transport::Kind;
 use handshake::Handshake;
 pub(crate) use refusal::Refusal;
@@ -70,6 +70,7 @@ pub(crate) struct Upgrades {
     pub(crate) sockets: Arc<dyn Sockets>,
     pub(crate) origin: OriginCheck,
     pub(crate) credentials: CredentialSettings,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) events: Arc<dyn ServerEvents>,
 }
 
@@ -102,6 +103,7 @@ impl Upgrades {
         let (Some(on_upgrade), Some(peer)) = (request.on_upgrade, request.peer) else {
             return Err(Refusal::NotAnUpgrade);
         };
+        self.take_in()?;
         let query = request.query.as_deref();
         let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.credentials);
         let credentials = credentials.beside(protocol);
@@ -145,6 +147,7 @@ impl Upgrades {
         refusal: Vec<u8>,
     ) -> Result<Response, Refusal> {
         let Some(Peer { address: peer, guard, since, .. }) = request.peer.clone() else { return Err(Refusal::Full) };
+        self.take_in()?;
         let query = request.query.as_deref();
         let credentials = UpgradeCredentials::from_request(&request.headers, query, &self.credentials);
         let (sockets, events) = (Arc::clone(&self.sockets), Arc::clone(&self.events));
@@ -175,6 +178,11 @@ impl Upgrades {
             return Err(Refusal::Starting);
         }
         if self.sockets.is_full() { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    /// A session is about to be opened: one more for the rate at which they may come.
+    pub(crate) fn take_in(&self) -> Result<(), Refusal> {
+        if self.admission.take() { Ok(()) } else { Err(Refusal::Admission) }
     }
 }
 

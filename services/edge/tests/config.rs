@@ -69,7 +69,7 @@ fn defaults_are_the_designs() {
     assert_eq!((c.limits.tail_bytes, c.limits.tail_time), (64 << 20, Duration::from_secs(600)));
     assert!(c.limits.workers >= 1);
     assert_eq!((c.times.send, c.times.connect), (Duration::from_secs(15), Duration::from_secs(10)));
-    assert_eq!((c.times.grace, c.limits.drain_rate), (Duration::from_secs(30), 500));
+    assert_eq!((c.times.grace, c.limits.drain_rate, c.limits.admit_rate), (Duration::from_secs(30), 500, 1_000));
     assert_eq!((c.times.heart_beat_floor, c.times.heart_beat_cap), (Duration::from_secs(1), Duration::from_secs(25)));
     assert_eq!(c.profile, Profile::Spring);
     assert_eq!(c.aliases, Aliases::default());

@@ -213,6 +213,7 @@ fn p03_p05_connected() {
     assert_eq!((connected.header("version"), connected.header("heart-beat")), (Some("1.1"), Some("10000,10000")));
     assert!(connected.header("user-name").unwrap().starts_with("guest-"), "{connected:?}");
     assert!(connected.header("session").unwrap().len() >= 16 && connected.body.is_empty());
+    assert_eq!(connected.header("drain-notice"), Some("1"), "Q16: it may subscribe to /session/notices");
 }
 
 /// P04, M05, M06: what MESSAGE says, as a text message; the sender's own headers are among it.

@@ -15,7 +15,7 @@ mod disconnect {
 }
 
 use chat_proto::room_is_valid;
-use destination::{Alias, Aliases, BodyRule, Destinations, ERRORS, Target};
+use destination::{Alias, Aliases, BodyRule, Destinations, ERRORS, NOTICES, Target};
 
 libfuzzer_sys::fuzz_target!(|data: (&str, &str, &[u8])| {
     let (destination, setting, body) = data;
@@ -37,6 +37,7 @@ libfuzzer_sys::fuzz_target!(|data: (&str, &str, &[u8])| {
                 assert_eq!([before, room, after].concat(), destination, "M02: the name that it used");
             }
             Ok(Target::Errors) => assert_eq!(destination, ERRORS),
+            Ok(Target::Notices) => assert_eq!(destination, NOTICES),
             Err(error) => assert!(!error.text().is_empty() && !matches!(error.ending(), disconnect::Ending::NoRoomInBody)),
         }
     }

@@ -227,6 +227,7 @@ fn limits(flags: &TuningFlags, faults: &mut Collector) -> Limits {
         replay_bytes: faults.take("replay-bytes", &flags.replay_bytes, |text| values::size(text, 64 * KIB..=GIB)),
         replay_bytes_total: faults
             .take("replay-bytes-total", &flags.replay_bytes_total, |text| values::size(text, 64 * KIB..=64 * GIB)),
+        admit_rate: faults.take("admit-rate", &flags.admit_rate, |text| values::number(text, 0..=1_000_000)),
         workers,
         drain_rate: faults.take("drain-rate", &flags.drain_rate, |text| values::number(text, 1..=1_000_000)),
     }

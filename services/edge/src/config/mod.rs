@@ -174,6 +174,8 @@ pub struct Limits {
     pub replay_bytes: usize,
     /// The same for all sessions.
     pub replay_bytes_total: usize,
+    /// New sessions a second, after a burst; 0: no limit.
+    pub admit_rate: u32,
     /// Threads that own connections; at least one.
     pub workers: usize,
     /// Sessions closed per second while draining.

@@ -22,6 +22,9 @@ pub(super) struct TuningFlags {
         help_heading = "Limits"
     )]
     pub(super) max_connections_per_address: String,
+    /// New sessions a second, after a burst of ten times as many; who comes beyond it is told when to try again; 0: no limit
+    #[arg(long, env = "KLATSCH_ADMIT_RATE", value_name = "N", default_value = "1000", help_heading = "Limits")]
+    pub(super) admit_rate: String,
     /// Subscriptions of one session
     #[arg(long, env = "KLATSCH_MAX_SUBSCRIPTIONS", value_name = "N", default_value = "100", help_heading = "Limits")]
     pub(super) max_subscriptions: String,

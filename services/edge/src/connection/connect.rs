@@ -18,6 +18,11 @@ impl Connection {
         self.outbound.extend(self.transport.greeting().into_iter(), &mut cx.spares.queues);
     }
 
+    /// Whether its CONNECT has been accepted, or it was on its way out before.
+    pub fn is_let_in(&self) -> bool {
+        !matches!(self.phase, Phase::New(_) | Phase::Authenticating(_))
+    }
+
     /// Takes frames that the edge says for a client that speaks no STOMP.
     pub fn speak_for(&mut self, stomp: &[u8], cx: &mut Context<'_>) {
         match self.session.handle_input(stomp, cx.now) {
@@ -61,11 +66,9 @@ impl Connection {
         cx.metrics.connections.by_transport.of(self.transport.spoken()).inc();
         self.soft_errors = connect.headers.get("x-errors") == Some("soft");
         self.expires = identity.expires_at.map(|at| cx.on_clock(at).into());
-        let headers = [("x-errors", "soft")];
-        self.session.accept(
-            Accept { session, user: Some(&identity.user), headers: if self.soft_errors { &headers } else { &[] } },
-            cx.now,
-        );
+        let headers = [super::notices::OFFER, ("x-errors", "soft")];
+        let headers = if self.soft_errors { &headers[..] } else { &headers[..1] };
+        self.session.accept(Accept { session, user: Some(&identity.user), headers }, cx.now);
         self.rights = (identity.rights != Rights::all()).then(|| Box::new(identity.rights));
         self.user = Some(identity.user);
         self.transport.limit(cx.settings.stomp_frame_bytes);

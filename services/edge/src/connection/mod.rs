@@ -10,6 +10,7 @@
 //! | `subscriptions.rs` | SUBSCRIBE and UNSUBSCRIBE |
 //! | `cursors.rs` | live delivery, and cursors for who cannot keep up or begins in the past |
 //! | `soft_errors.rs` | refusals that leave the session open |
+//! | `notices.rs` | `/session/notices`: the edge drains |
 //! | `resume.rs` | where a subscription begins |
 //! | `endings.rs` | ERROR, close, and what is left to be done after that |
 //! | `leaving.rs` | the client closes, or its socket breaks |
@@ -35,6 +36,7 @@ mod connect;
 mod cursors;
 mod endings;
 mod leaving;
+mod notices;
 mod outcomes;
 mod publish;
 mod resume;

@@ -52,7 +52,7 @@ impl Connection {
             Some(known @ Slot::Joining(_)) => std::mem::replace(known, Slot::Free),
             // Unsubscribed meanwhile, or leaving; the follower still counts it.
             None | Some(Slot::Free) => return cx.shell.ask(ToFollower::Leave { worker: cx.worker, room }),
-            Some(Slot::Errors(_) | Slot::Live(_) | Slot::Behind(_)) => return,
+            Some(Slot::Errors(_) | Slot::Notices(_) | Slot::Live(_) | Slot::Behind(_)) => return,
         };
         let Slot::Joining(joining) = joining else { return };
         let Joining { destination, id, receipt, begin } = *joining;

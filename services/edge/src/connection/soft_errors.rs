@@ -7,7 +7,7 @@ use crate::{
     context::Context,
     destination::ERRORS,
     disconnect::Ending,
-    frames::{Shape, error_message},
+    frames::{Shape, own_message},
     transport::Transport,
 };
 
@@ -35,7 +35,7 @@ impl Connection {
         headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
         let id = format!("error-{number}");
         let shape = Shape { framing: self.transport.framing(), version, prefix: ERRORS, suffix: "", subscription };
-        let frame = error_message(shape, &id, &headers, detail.unwrap_or(text));
+        let frame = own_message(shape, &id, &headers, detail.unwrap_or(text));
         self.outbound.push(frame, &mut cx.spares.queues);
         cx.metrics.stomp.soft_errors.of(ending).inc();
         true

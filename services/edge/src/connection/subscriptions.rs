@@ -26,6 +26,8 @@ pub(super) enum Slot {
     Behind(Box<Behind>),
     /// The session's own `/user/queue/errors`, under this id.
     Errors(Box<Option<Text>>),
+    /// The same for `/session/notices`.
+    Notices(Box<Option<Text>>),
 }
 
 pub(super) struct Joining {
@@ -77,6 +79,11 @@ impl Subscriptions {
         Some((id.as_deref(), self.errors))
     }
 
+    /// The id of the subscription to `/session/notices`; `None` without one.
+    pub(super) fn notices(&self) -> Option<Option<&str>> {
+        self.slots.iter().find_map(|slot| if let Slot::Notices(id) = slot { Some(id.as_deref()) } else { None })
+    }
+
     fn set(&mut self, index: u32, slot: Slot) {
         let index = index as usize;
         if self.slots.len() <= index {
@@ -103,11 +110,11 @@ impl Connection {
             }
         };
         let slot = match target {
-            Target::Errors => {
+            Target::Errors | Target::Notices => {
                 if let Some(receipt) = receipt {
                     self.session.receipt(&receipt, &[]);
                 }
-                Slot::Errors(Box::new(id))
+                if target == Target::Errors { Slot::Errors(Box::new(id)) } else { Slot::Notices(Box::new(id)) }
             }
             Target::Room(room) => {
                 if !self.may(|rights| rights.may_subscribe(room)) {
@@ -164,7 +171,7 @@ impl Connection {
                 }
                 return;
             }
-            Slot::Errors(_) | Slot::Free => return,
+            Slot::Errors(_) | Slot::Notices(_) | Slot::Free => return,
             Slot::Live(seat) => seat,
             Slot::Behind(behind) => {
                 self.subscriptions.behind -= 1;

@@ -19,6 +19,8 @@ pub use body::BodyRule;
 pub const TOPIC: &str = "/topic/";
 /// Where soft errors arrive (stomp.md P16, §7 "Soft errors").
 pub const ERRORS: &str = "/user/queue/errors";
+/// Where a session is told what becomes of it: that its edge drains.
+pub const NOTICES: &str = "/session/notices";
 
 /// The names of rooms beside `/topic/{room}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub enum Target<'a> {
     Room(&'a str),
     /// The session's own soft errors.
     Errors,
+    /// What becomes of the session.
+    Notices,
 }
 
 /// Why a destination names no room.
@@ -106,10 +110,11 @@ impl Destinations {
 
     /// What a SUBSCRIBE's destination names.
     pub fn subscribe<'a>(&self, destination: &'a str) -> Result<Target<'a>, DestinationError<'static>> {
-        if destination == ERRORS {
-            return Ok(Target::Errors);
+        match destination {
+            ERRORS => Ok(Target::Errors),
+            NOTICES => Ok(Target::Notices),
+            _ => room_of(destination, &self.subscribe).map(|parts| Target::Room(parts.room)),
         }
-        room_of(destination, &self.subscribe).map(|parts| Target::Room(parts.room))
     }
 
     /// What stands before and behind the room in a destination that [`Destinations::subscribe`] has understood.

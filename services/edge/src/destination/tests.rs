@@ -186,6 +186,8 @@ fn p13_private_places_are_refused_and_the_errors_queue_is_known() {
     let d = destinations();
     assert_eq!(d.subscribe(ERRORS), Ok(Target::Errors));
     assert_eq!(send(&d, ERRORS), Err(DestinationError::Private));
+    assert_eq!(d.subscribe(NOTICES), Ok(Target::Notices));
+    assert_eq!(send(&d, NOTICES), Err(DestinationError::Unknown));
     assert_eq!(DestinationError::Private.ending().facts().close, Some(1008));
     for private in
         ["/user/queue/x", "/user/bob/queue/errors", "/queue/x-user123", "/queue/errors-user1", "/user/queue/errors/"]

@@ -52,7 +52,7 @@ pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edg
         polls.push(poll);
     }
     let reception = Reception::new(config.limits.max_connections, 2 * IN_FLIGHT);
-    let parts = server_parts(&config, &metrics, &readiness, &mail, &reception);
+    let parts = server_parts(&config, &metrics, &readiness, &shutdown, &mail, &reception);
     mail.push(Arc::clone(&reception.mail));
     let server = Server::bind(server_settings(&config), parts)?;
     let (listen, admin, stomp) = (server.local_addr()?, server.admin_addr()?, server.stomp_addr()?);
@@ -68,8 +68,11 @@ pub(super) fn prepare(mut config: Config, shutdown: Shutdown) -> io::Result<(Edg
     if let Some(stomp) = stomp {
         announce(&format!("stomp on tcp://{stomp}"));
     }
-    let on_drain = readiness.clone();
-    shutdown.on_drain(move || on_drain.set(Check::Drain, Err("draining".to_owned())));
+    let (unready, shown) = (readiness.clone(), metrics.clone());
+    shutdown.on_drain(move || {
+        unready.set(Check::Drain, Err("draining".to_owned()));
+        shown.state.draining.set(1);
+    });
     Ok((Edge { config, metrics, readiness, shutdown, supervisor, ends, mail, reception, server: handle }, polls))
 }
 
@@ -203,6 +206,8 @@ fn server_settings(config: &Config) -> ServerSettings {
         page: config.page,
         strict: config.profile == crate::config::Profile::Strict,
         max_connections: config.limits.max_connections,
+        admit_rate: config.limits.admit_rate,
+        grace: config.times.grace,
         max_per_address: config.limits.max_connections_per_address.unwrap_or(0),
         ..ServerSettings::default()
     }
@@ -238,6 +243,7 @@ fn server_parts(
     config: &Config,
     metrics: &Arc<Metrics>,
     readiness: &Arc<Readiness>,
+    shutdown: &Shutdown,
     mail: &[Arc<Mailboxes>],
     reception: &Reception,
 ) -> ServerParts {
@@ -245,6 +251,7 @@ fn server_parts(
     let (origin, text) = (config.origin.clone(), Arc::clone(metrics));
     ServerParts {
         readiness: Arc::clone(readiness),
+        shutdown: shutdown.clone(),
         sockets: Arc::new(InTurn { mail: mail.to_vec(), next: Default::default() }),
         credentials: config.credentials.clone(),
         origin: Arc::new(move |origin_of, host| origin.allows(origin_of, host)),

@@ -50,6 +50,8 @@ labels! {
         NotReady = "not_ready",
         /// 503, draining.
         Draining = "draining",
+        /// 503, too many at once.
+        Admission = "admission",
     }
     /// What a session is spoken over.
     Spoken("transport") {
@@ -143,6 +145,8 @@ labels! {
         Address = "address",
         /// SENDs of one user.
         User = "user",
+        /// Newcomers of this edge (`--admit-rate`).
+        Edge = "edge",
     }
     /// Why octets that waited for a client were thrown away.
     Discarded("reason") {

@@ -73,7 +73,10 @@ impl Service {
         let mut refusal = closing(cors.allow(Problem::of(Ending::TryLater, None).response()));
         refusal.headers_mut().extend(fields);
         let kind = Kind::Events(Box::new(stream));
-        self.upgrades.leave(request, kind, opening.octets(), head_of(&refusal)).or_else(|refusal| Ok(refused(refusal)))
+        self.upgrades.leave(request, kind, opening.octets(), head_of(&refusal)).or_else(|refusal| {
+            self.upgrades.events.opened(refusal.name());
+            Ok(refused(refusal))
+        })
     }
 }
 

@@ -147,6 +147,7 @@ fn told(refusal: Refusal, plain: &Response) -> (Problem, Response) {
         Refusal::Origin => ("forbidden", "this origin is not allowed"),
         Refusal::Starting => ("starting", "this edge is not ready yet"),
         Refusal::Draining => ("draining", DRAINING),
+        Refusal::Admission => ("busy", "too many come at once"),
         Refusal::Full => ("full", "this edge has no room for another connection"),
     };
     let problem = Problem { retry_after: seconds, ..Problem::new(status, code, title, detail) };

@@ -46,6 +46,11 @@ impl Stay {
         self.begin()
     }
 
+    /// Whether a session has let its client in.
+    pub(crate) fn is_let_in(&self) -> bool {
+        self.let_in.load(Relaxed)
+    }
+
     /// A request has come.
     pub(super) fn ask(&self) {
         self.asked.fetch_add(1, Relaxed);

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::accept::{self, Refusals};
 use super::slots::{ConnectionGuard, Slots};
-use super::{ServerEvents, connection, jitter};
+use super::{Admission, ServerEvents, connection, jitter};
 use crate::auth::UpgradeCredentials;
 use crate::disconnect::Ending;
 use crate::readiness::{Check, Readiness};
@@ -31,6 +31,7 @@ pub(super) struct Door {
     pub(super) readiness: Arc<Readiness>,
     pub(super) sockets: Arc<dyn Sockets>,
     pub(super) slots: Arc<Slots>,
+    pub(super) admission: Arc<Admission>,
     pub(super) events: Arc<dyn ServerEvents>,
 }
 
@@ -68,7 +69,8 @@ impl Door {
         if self.sockets.is_full() {
             return Err("full");
         }
-        self.slots.take_upgraded(peer.ip()).map_err(|bound| bound.name())
+        let guard = self.slots.take_upgraded(peer.ip()).map_err(|bound| bound.name())?;
+        if self.admission.take() { Ok(guard) } else { Err("admission") }
     }
 
     /// What is to be counted.
@@ -95,6 +97,7 @@ fn refusal(why: &str) -> Bytes {
     let (detail, least, most) = match why {
         "starting" => ("this edge is not ready yet", 1, 2),
         "draining" => ("this edge is closing down: another one takes over", 1, 5),
+        "admission" => ("too many come at once", 1, 10),
         "address" => ("too many connections from this address", 5, 15),
         _ => ("this edge has no room for another connection", 2, 10),
     };

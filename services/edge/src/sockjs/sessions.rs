@@ -95,6 +95,7 @@ impl Sessions {
         let place = || self.slots.take_upgraded(peer.address.ip()).map_err(|_| Refusal::Full);
         // One for each end of the pair: places are there for as many as there are descriptors.
         let (ours, workers) = if full { return Err(Refusal::Full) } else { (place()?, place()?) };
+        upgrades.take_in()?;
         let failed = |error: io::Error| {
             tracing::warn!(event = "sockjs_failed", %error, "a session over XHR could not be opened");
             Refusal::Full

@@ -18,6 +18,8 @@ pub(crate) enum Refusal {
     Starting,
     Draining,
     Full,
+    /// Too many come at once.
+    Admission,
 }
 
 impl Refusal {
@@ -31,6 +33,7 @@ impl Refusal {
             Self::Starting => "starting",
             Self::Draining => "draining",
             Self::Full => "full",
+            Self::Admission => "admission",
         }
     }
 
@@ -46,6 +49,7 @@ impl Refusal {
             // Closed, so that the next attempt may reach another edge.
             Self::Draining => with(unavailable("draining\n", jitter(1, 5)), CONNECTION, "close"),
             Self::Full => unavailable("full\n", jitter(2, 10)),
+            Self::Admission => with(unavailable("too many come at once\n", jitter(1, 10)), CONNECTION, "close"),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What a worker does with what the rest of the edge tells it.
 
-use std::{slice, sync::Arc};
+use std::{slice, sync::Arc, time::Duration};
 
 use super::{
     Authenticated,
     core::Core,
-    drain::Drain,
+    drain::{Drain, Leaver},
     socket::ClientSocket,
     turn::{Count, offer},
 };
@@ -98,11 +98,22 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         }
     }
 
-    /// Begins to close all connections, `rate` a second, in an order that `seed` decides.
-    pub fn drain(&mut self, rate: f64, seed: u64) {
+    /// Begins to send all connections away, `rate` a second and all of them `within` that time, in an order that `seed`
+    /// decides. Who has not been let in goes at once; who has asked to be told is told when to go.
+    pub fn drain(&mut self, rate: f64, within: Duration, seed: u64) {
         self.draining = true;
-        let all = self.slots.iter().map(|(slot, it)| (slot, it.connection.generation)).collect();
-        self.drain = Some(Drain::new(all, rate, self.now, seed));
+        let all = self.slots.iter().map(|(slot, it)| {
+            let (generation, is_told) = (it.connection.generation, it.connection.hears_notices());
+            (it.connection.is_let_in(), Leaver { slot, generation, is_told })
+        });
+        let (leavers, strangers): (Vec<_>, Vec<_>) = all.partition(|(is_let_in, _)| *is_let_in);
+        strangers.into_iter().for_each(|(_, who)| self.with(who.slot, Connection::drain));
+        let leavers = leavers.into_iter().map(|(_, who)| who).collect();
+        let (drain, now) = (Drain::new(leavers, rate, within, self.now, seed), self.now);
+        for turn in drain.told() {
+            self.with(turn.who.slot, |it, cx| it.announce_drain(turn.moves - now, turn.closed - now, cx));
+        }
+        self.drain = Some(drain);
     }
 
     /// Closes what is left, at once.
@@ -124,7 +135,7 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         if drain.is_over() {
             self.drain = None;
         }
-        for (slot, generation) in due {
+        for Leaver { slot, generation, .. } in due {
             if self.is_tenant(slot, generation) {
                 // What it has sent already is still taken.
                 self.read(slot);

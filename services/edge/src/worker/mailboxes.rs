@@ -43,6 +43,8 @@ pub enum Control {
         rate: f64,
         /// How many it has.
         open: usize,
+        /// Whoever is left then is closed, whatever the pace.
+        within: Duration,
     },
     /// Close what is left, at once.
     CloseAll,

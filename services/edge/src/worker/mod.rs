@@ -10,7 +10,7 @@
 //! | `socket.rs` | what is needed of a socket |
 //! | `mailboxes.rs`, `taken.rs`, `outlets.rs` | the ways in from the other threads, and out to them |
 //! | `spares.rs` | what only busy connections own |
-//! | `drain.rs` | everybody is sent to another edge |
+//! | `drain.rs` | everybody is sent to another edge: whose turn it is when |
 //!
 //! [`Core`] knows of no thread, clock or poll: `tests/simulation` drives many of them with sockets, mail and time of
 //! its own.

@@ -43,11 +43,11 @@ impl Taken {
 
 fn handle_control<S: ClientSocket, O: Shell>(core: &mut Core<S, O>, what: Control) {
     match what {
-        Control::Drain { rate, open } => {
+        Control::Drain { rate, open, within } => {
             let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
             // Who has more of them closes more, so that no worker is late.
             let share = core.connections() as f64 / open.max(1) as f64;
-            core.drain(rate * share.min(1.0), seed as u64);
+            core.drain(rate * share.min(1.0), within, seed as u64);
         }
         Control::CloseAll => core.close_all(),
         Control::Cut => core.cut_all(),

@@ -12,6 +12,7 @@ fn the_page_allows_its_own_origin_only() {
         ("/ways.js", "text/javascript; charset=utf-8"),
         ("/compare.css", "text/css; charset=utf-8"),
         ("/stomp.js", "text/javascript; charset=utf-8"),
+        ("/link.js", "text/javascript; charset=utf-8"),
         ("/style.css", "text/css; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
     ] {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use klatsch_edge::compare::Compare;
 use klatsch_edge::readiness::{Check, Readiness};
 use klatsch_edge::server::{Server, ServerEvents, ServerHandle, ServerParts, ServerSettings};
+use klatsch_edge::shutdown::Shutdown;
 use klatsch_edge::upgrade::{Socket, Sockets};
 use serde_json::json;
 
@@ -109,6 +110,7 @@ impl Edge {
         let counted = Arc::clone(&events);
         let parts = ServerParts {
             readiness: Arc::clone(&readiness),
+            shutdown: Shutdown::new(),
             sockets: Arc::clone(&sink) as Arc<dyn Sockets>,
             credentials: Default::default(),
             origin: Arc::new(|origin, host| {

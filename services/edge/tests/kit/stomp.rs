@@ -48,8 +48,9 @@ pub struct Log {
     pub receipts: HashMap<String, (Frame, Instant)>,
     /// ERROR and whatever else is none of the above, CONNECTED first.
     pub others: Vec<Frame>,
-    /// How the connection ended, if it has.
+    /// How the connection ended, if it has, and when.
     pub closed: Option<String>,
+    pub closed_at: Option<Instant>,
 }
 
 /// One MESSAGE.
@@ -94,7 +95,9 @@ impl Drop for Crowd {
 
 async fn run(url: String, shared: Arc<Shared>, to_send: mpsc::UnboundedReceiver<Message>) {
     let end = session(&url, &shared, to_send).await.unwrap_or_else(|error| format!("failed: {error}"));
-    shared.lock().closed = Some(end);
+    let mut log = shared.lock();
+    (log.closed, log.closed_at) = (Some(end), Some(Instant::now()));
+    drop(log);
     shared.changed.notify_all();
 }
 

@@ -122,7 +122,7 @@ impl World {
             edge.draining = Some(*now);
             let (rate, seed) = (rng.between(1, 50) as f64, rng.next());
             for worker in &mut edge.workers {
-                worker.core.drain(rate, seed);
+                worker.core.drain(rate, GRACE, seed);
                 worker.wake_at = *now;
             }
         }
