@@ -65,7 +65,8 @@ impl Reports for Nobody {
 fn publish(log: &MemoryLog, count: usize) {
     for n in 0..count {
         let partition = i32::try_from(n % 2).unwrap();
-        log.publish(NewRecord { partition, room: "r".into(), value: "x".into() }, Ticket::default()).unwrap();
+        log.publish(NewRecord { partition, room: "r".into(), value: "x".into(), trace: None }, Ticket::default())
+            .unwrap();
     }
 }
 

@@ -7,6 +7,8 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("accept_failed", "the system gives no more connections: files or memory are used up"),
     ("catching_up", "the start takes longer than usual: these partitions have not been read to their end"),
     ("connection_ended", "a client's connection ends, or a refusal leaves it open; `code` is the label of `klatsch_connections_closed_total`"),
+    ("drain_asked", "`POST /drain`: connections go, as after SIGTERM"),
+    ("drain_too_short", "so many connections, `late`, will be closed together at the end: `--grace` or `--drain-rate` is too small"),
     ("drained", "the drain is over; `left` were closed by force"),
     ("draining", "SIGTERM: connections go, at `rate` a second"),
     ("embedded_log", "`--dev`: nothing is kept"),

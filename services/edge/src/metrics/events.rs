@@ -121,9 +121,12 @@ impl ServerEvents for Metrics {
             _ => Opened::BadRequest,
         };
         self.connections.opened.of(result).inc();
-        if result == Opened::AddressLimit {
-            self.connections.rate_limited.of(RateLimit::Address).inc();
-        }
+        let limit = match result {
+            Opened::AddressLimit => RateLimit::Address,
+            Opened::Admission => RateLimit::Edge,
+            _ => return,
+        };
+        self.connections.rate_limited.of(limit).inc();
     }
 
     fn upgraded(&self, after: Duration) {

@@ -145,6 +145,8 @@ labels! {
         Address = "address",
         /// SENDs of one user.
         User = "user",
+        /// Newcomers of this edge (`--admit-rate`).
+        Edge = "edge",
     }
     /// Why octets that waited for a client were thrown away.
     Discarded("reason") {
