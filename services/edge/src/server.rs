@@ -111,6 +111,8 @@ pub trait ServerEvents: Send + Sync + 'static {
     fn opened(&self, result: &'static str);
     /// The system refused to accept (too many open files, no memory): accepting pauses.
     fn accept_failed(&self, error: &io::Error);
+    /// A client took nothing any more of what it was answered, and was cut.
+    fn slow(&self);
 }
 
 /// What the HTTP side works with.
@@ -207,7 +209,9 @@ impl Server {
         let admin_slots = Slots::new(128, 128, 0);
         let admin_routes = admin::route(Arc::clone(&parts.readiness), Arc::clone(&parts.metrics));
         let events = Arc::clone(&parts.events);
-        let page = settings.page.then(|| (parts.compare, Arc::clone(&parts.origin)));
+        let cut = Arc::clone(&slots);
+        let compare = parts.compare.and_cut(move || cut.cut());
+        let page = settings.page.then(|| (compare, Arc::clone(&parts.origin)));
         let door = stomp::Door {
             readiness: Arc::clone(&parts.readiness),
             sockets: Arc::clone(&parts.sockets),
@@ -294,6 +298,7 @@ struct Uncounted;
 impl ServerEvents for Uncounted {
     fn opened(&self, _: &'static str) {}
     fn accept_failed(&self, _: &io::Error) {}
+    fn slow(&self) {}
 }
 
 /// A path that no route knows is a plain 404, never an error of ours.
