@@ -33,6 +33,20 @@ pub struct Compare {
     pub cut: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
+impl Compare {
+    /// Whoever may cut cuts this, too.
+    pub(crate) fn and_cut(self, more: impl Fn() + Send + Sync + 'static) -> Self {
+        let cut = self.cut.map(|cut| {
+            let both: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+                cut();
+                more();
+            });
+            both
+        });
+        Self { cut, ..self }
+    }
+}
+
 /// `/compare/state` and `/compare/cut` as a route; other paths are rejected as not found.
 pub(crate) fn route(
     compare: Compare,

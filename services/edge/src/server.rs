@@ -122,6 +122,8 @@ pub trait ServerEvents: Send + Sync + 'static {
     fn upgraded(&self, _after: std::time::Duration) {}
     /// The system refused to accept (too many open files, no memory): accepting pauses.
     fn accept_failed(&self, error: &io::Error);
+    /// A client took nothing any more of what it was answered, and was cut.
+    fn slow(&self);
 }
 
 /// What the HTTP side works with.
@@ -228,7 +230,9 @@ impl Server {
         });
         let admission = Arc::new(Admission::new(settings.admit_rate));
         let events = Arc::clone(&parts.events);
-        let page = settings.page.then(|| (parts.compare, Arc::clone(&parts.origin)));
+        let cut = Arc::clone(&slots);
+        let compare = parts.compare.and_cut(move || cut.cut());
+        let page = settings.page.then(|| (compare, Arc::clone(&parts.origin)));
         let door = stomp::Door {
             readiness: Arc::clone(&parts.readiness),
             sockets: Arc::clone(&parts.sockets),
@@ -317,6 +321,7 @@ struct Uncounted;
 impl ServerEvents for Uncounted {
     fn opened(&self, _: &'static str) {}
     fn accept_failed(&self, _: &io::Error) {}
+    fn slow(&self) {}
 }
 
 /// A path that no route knows is a plain 404, never an error of ours.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kit::edge::Edge;
 use kit::eventually;
+use kit::http::{Http, bodies};
 use kit::node::Node;
 use kit::tcp::{Heard, Tcp};
 use kit::wire::{Incoming, Wire};
@@ -50,6 +51,32 @@ fn p8_the_cut_resets_every_connection_and_nothing_else() {
     let from = [("id", "0"), ("destination", "/topic/room"), ("receipt", "r"), ("x-from", &*stored)];
     again.say("SUBSCRIBE", &from, "");
     assert_eq!(again.receipt("r").header("x-recovered"), Some("true"));
+}
+
+/// p8: who polls is cut off too, while it waits and between two questions, and asks again by its token. A connection that
+/// nobody has let in, such as the page's own, is not.
+#[test]
+fn p8_the_cut_resets_those_who_poll() {
+    let edge = Edge::start(&["--dev"]);
+    let room = "/rooms/room/messages";
+    let (mut waiting, mut idle, mut page) = (Http::to(&edge), Http::to(&edge), Http::to(&edge));
+    let token = idle.post(room, "before");
+    waiting.say("GET", &format!("{room}?after={token}&wait=60"), &[], b"");
+    assert_eq!(page.get("/compare").status, 200);
+    eventually("it waits", STEP, || (edge.metric("klatsch_subscriptions") == 1.0).then_some(()));
+    assert!(post_cut(&edge).starts_with("HTTP/1.0 200 "), "it is answered itself");
+    for http in [&mut waiting, &mut idle] {
+        let end = http.stream.read(&mut [0]).unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    eventually("nothing is left of it", STEP, || (edge.metric("klatsch_subscriptions") == 0.0).then_some(()));
+    assert_eq!(page.get("/compare").status, 200);
+    let id = page.post(room, "after");
+    let answer = Http::to(&edge).get(&format!("{room}?after={token}&wait=60"));
+    assert_eq!((bodies(&answer), answer.json()["messages"][0]["id"].as_str()), (vec!["after".to_owned()], Some(&*id)));
+    // The page's browser keeps its connections, and may ask for the cut on one of those that were let in.
+    let answer = page.ask("POST", "/compare/cut", &[("Origin", &format!("http://{}", edge.listen))], b"");
+    assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 /// An edge that is in earnest does not even know the path.

@@ -3,6 +3,7 @@
 
 mod kit;
 
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -115,4 +116,48 @@ fn who_waits_takes_what_is_stated() {
         crowd.iter_mut().chain(&mut first).for_each(|http| assert_eq!(bodies(&http.answer()), ["x"]));
         first.clear();
     }
+}
+
+/// p7: who asks for a large answer and takes none of it is cut when nothing has moved for ten seconds, with what was held
+/// for it; somebody who reads slowly is not.
+#[test]
+fn p7_who_takes_no_answer_is_cut() {
+    let edge = Edge::start(&["--log-memory"]);
+    let mut sender = Http::to(&edge);
+    let body = "x".repeat(60_000);
+    // An answer holds half a megabyte at most: the rest is asked for next.
+    (0..20).for_each(|_| drop(sender.post(ROOM, &body)));
+    let ask = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(8 * 1024).unwrap();
+        socket.connect(&edge.listen.parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        let mut stream = std::net::TcpStream::from(socket);
+        write!(stream, "GET {ROOM}?after=first&limit=1000 HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        stream
+    };
+    let (mut stuck, mut slow) = (ask(), ask());
+    let (began, mut taken, mut buffer) = (Instant::now(), 0, [0; 4096]);
+    let cut = "klatsch_slow_consumer_closes_total";
+    while edge.metric(cut) < 1.0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "nobody was cut");
+        taken += slow.read(&mut buffer).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(began.elapsed() > Duration::from_secs(9), "cut after {:?}", began.elapsed());
+    // What has arrived may still be read; then it is broken off.
+    let end = loop {
+        match stuck.read(&mut buffer) {
+            Ok(0) => break None,
+            Ok(_) => {}
+            Err(error) => break Some(error.kind()),
+        }
+    };
+    assert_eq!(end, Some(std::io::ErrorKind::ConnectionReset));
+    // The other one has lost nothing.
+    while taken < 480_000 {
+        let more = slow.read(&mut buffer).unwrap();
+        assert!(more > 0, "the slow one was cut after {taken} octets");
+        taken += more;
+    }
+    assert_eq!(edge.metric(cut), 1.0);
 }

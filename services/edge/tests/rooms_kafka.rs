@@ -7,6 +7,7 @@ mod kit;
 use std::time::{Duration, Instant};
 
 use kit::edge::Edge;
+use kit::events::Events;
 use kit::http::{Http, ask, bodies};
 use kit::kafka::Kafka;
 use kit::wire::Wire;
@@ -69,6 +70,64 @@ fn p1_p2_p3_p4_p8_two_edges_are_one_room() {
     let id = Http::to(&edges[1]).post(ROOM, "after");
     let answer = Http::to(&edges[1]).get(&format!("{ROOM}?after={token}&wait=60"));
     assert_eq!((bodies(&answer), next(&answer.json())), (vec!["after".to_owned()], id));
+}
+
+/// p3, p4, p8: a stream of several rooms, in whatever partitions, goes on at another edge of the same log by the one id that
+/// it had, each room where it was; so does a stream of one room, and a poll with a stream's id.
+#[test]
+fn p3_p4_p8_a_stream_goes_on_at_another_edge() {
+    if !kit::require_kafka() {
+        return;
+    }
+    let kafka = Kafka::start(1);
+    let mut edges = [Edge::on(&kafka, "a", &["--create-topic"]), Edge::on(&kafka, "b", &[])];
+    let target = "/events?room=a&room=b&room=c&room=d";
+    let (mut events, _) = Events::open(&edges[0], target, &[]);
+    (0..3).for_each(|_| drop(events.next()));
+    let mut sender = Wire::connect(&edges[1]);
+    let mut stored: Vec<(String, String)> = Vec::new();
+    let mut send = |sender: &mut Wire, room: &str| {
+        let id = sender.send(&format!("/topic/{room}"), room);
+        stored.push((room.to_owned(), id));
+    };
+    ["a", "b", "c", "a"].iter().for_each(|room| send(&mut sender, room));
+    let mut seen = Vec::new();
+    let take = |events: &mut Events, seen: &mut Vec<(String, String)>| {
+        let event = events.message();
+        let text = |name: &str| event.data[name].as_str().unwrap().to_owned();
+        seen.push((text("room"), text("id")));
+        event.id.unwrap()
+    };
+    let mut id = String::new();
+    (0..4).for_each(|_| id = take(&mut events, &mut seen));
+    assert_eq!(id.split(',').count(), 4, "{id}");
+    edges[0].kill9();
+    assert!(events.whole().is_none());
+    ["d", "b", "a", "c"].iter().for_each(|room| send(&mut sender, room));
+    let (mut events, first) = Events::open(&edges[1], target, &[("Last-Event-ID", &id)]);
+    let mut recovered = vec![first];
+    while seen.len() < 8 {
+        let event = events.next().unwrap();
+        match event.event {
+            Some(_) => recovered.push(event),
+            None => seen.push((event.data["room"].as_str().unwrap().into(), event.data["id"].as_str().unwrap().into())),
+        }
+    }
+    assert!(recovered.len() == 4 && recovered.iter().all(|event| event.data["recovered"] == true), "{recovered:?}");
+    send(&mut sender, "d");
+    take(&mut events, &mut seen);
+    // Rooms lie in different partitions, which have no order between them.
+    let of = |all: &[(String, String)], room: &str| -> Vec<String> {
+        all.iter().filter(|(of, _)| of == room).map(|(_, id)| id.clone()).collect()
+    };
+    for room in ["a", "b", "c", "d"] {
+        assert_eq!(of(&seen, room), of(&stored, room), "{room}: each once, in order");
+    }
+    let ids = of(&stored, "a");
+    let (mut one, subscribed) = Events::open(&edges[1], "/rooms/a/events", &[("Last-Event-ID", &ids[0])]);
+    assert_eq!((&subscribed.data["recovered"], one.message().id.as_deref()), (&true.into(), Some(&*ids[1])));
+    let answer = Http::to(&edges[1]).get(&format!("/rooms/a/messages?after={}", ids[1]));
+    assert_eq!((bodies(&answer), answer.json()["recovered"].as_bool()), (vec!["a".to_owned()], Some(true)));
 }
 
 /// p5, p10: a message that Kafka does not answer for ends within the send time-out as unknown, in a batch each line does;

@@ -136,4 +136,8 @@ impl ServerEvents for Metrics {
     fn accept_failed(&self, error: &std::io::Error) {
         tracing::warn!(event = "accept_failed", %error, "no connection can be accepted at the moment");
     }
+
+    fn slow(&self) {
+        self.delivery.slow_closes.inc();
+    }
 }

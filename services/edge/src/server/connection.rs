@@ -71,9 +71,10 @@ pub(super) async fn serve<F>(
             let since = if peer.stay.has_asked() { Instant::now() } else { peer.since };
             peer.stay.ask();
             request.extensions_mut().insert(Peer { since, ..peer.clone() });
-            let (answer, left) = (routes.call(request), Arc::clone(&left));
+            let (answer, left, stay) = (routes.call(request), Arc::clone(&left), Arc::clone(&peer.stay));
             async move {
                 let Ok(mut answer) = answer.await;
+                stay.answer();
                 match answer.extensions_mut().remove::<Leaving>() {
                     None => Ok(answer),
                     Some(leaving) => {
@@ -91,7 +92,16 @@ pub(super) async fn serve<F>(
         .serve_connection(TokioIo::new(Stream::new(stream)), service)
         .with_upgrades();
     let ended = loop {
-        match timeout(limits.lifetime, &mut connection).await {
+        let next = tokio::select! {
+            // First, so that what a session says about its own end is not sent any more.
+            biased;
+            () = stay.cut() => {
+                connection.into_parts().into_iter().for_each(|parts| parts.io.into_inner().reset());
+                return;
+            }
+            next = timeout(limits.lifetime, &mut connection) => next,
+        };
+        match next {
             Ok(ended) => break Some(ended),
             Err(_) if stay.may_go_on() => {}
             Err(_) => {
@@ -100,10 +110,16 @@ pub(super) async fn serve<F>(
             }
         }
     };
-    if let Some(leaving) = left.get()
-        && let Some(parts) = connection.into_parts()
-    {
-        return leaving.clone().hand_over(parts.io.into_inner(), &parts.read_buf);
+    let parts = connection.into_parts();
+    if let Some(parts) = parts {
+        let stream = parts.io.into_inner();
+        if let Some(leaving) = left.get() {
+            return leaving.clone().hand_over(stream, &parts.read_buf);
+        }
+        // What has a session of its own is counted as that.
+        if stream.was_cut() && !stay.is_wanted() {
+            events.slow();
+        }
     }
     if stay.has_asked() {
         // The request was counted when it was answered.

@@ -5,12 +5,18 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 use warp::reply::Response;
+
+/// A client that takes nothing for so long of what it was answered is cut, as one of a worker's is.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// Takes the socket, and what was read from it already.
 type Taker = Box<dyn FnOnce(std::net::TcpStream, Bytes) + Send>;
@@ -52,17 +58,32 @@ impl fmt::Display for Left {
 
 impl std::error::Error for Left {}
 
-/// A client's socket while it speaks HTTP, which knows whether all that hyper wanted to write has been written.
+/// A client's socket while it speaks HTTP, which knows whether all that hyper wanted to write has been written, and cuts
+/// a client that takes nothing.
 #[derive(Debug)]
 pub(crate) struct Stream {
     inner: TcpStream,
     /// The last write was told to wait.
     owes: bool,
+    /// Until when it may wait.
+    patience: Option<Pin<Box<Sleep>>>,
+    cut: bool,
 }
 
 impl Stream {
     pub(super) fn new(inner: TcpStream) -> Self {
-        Self { inner, owes: false }
+        Self { inner, owes: false, patience: None, cut: false }
+    }
+
+    /// Ends it as a network does that breaks: what has not been sent is lost.
+    pub(super) fn reset(self) {
+        // The socket closes either way.
+        let _ = SockRef::from(&self.inner).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Its client took nothing any more, so it was cut.
+    pub(super) fn was_cut(&self) -> bool {
+        self.cut
     }
 
     /// The socket alone.
@@ -70,9 +91,17 @@ impl Stream {
         self.inner
     }
 
-    fn note(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn note(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.owes = written.is_pending();
-        written
+        if !self.owes {
+            self.patience = None;
+            return written;
+        }
+        ready!(self.patience.get_or_insert_with(|| Box::pin(sleep(STUCK))).as_mut().poll(cx));
+        // Otherwise the end would wait behind what nobody reads. The socket closes either way.
+        let _ = SockRef::from(&self.inner).set_linger(Some(Duration::ZERO));
+        self.cut = true;
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -85,7 +114,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, octets);
-        self.note(written)
+        self.note(cx, written)
     }
 
     fn poll_write_vectored(
@@ -94,7 +123,7 @@ impl AsyncWrite for Stream {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, pieces);
-        self.note(written)
+        self.note(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

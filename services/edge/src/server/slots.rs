@@ -3,7 +3,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 /// Which bound refused a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +43,15 @@ pub(crate) struct Slots {
     max_half_open: usize,
     max_per_address: usize,
     counts: Mutex<Counts>,
+    /// How often all were to be cut, and who waits for that.
+    cuts: AtomicU32,
+    cut: Notify,
 }
 
 impl Slots {
     pub(super) fn new(max_open: usize, max_half_open: usize, max_per_address: usize) -> Arc<Self> {
-        Arc::new(Self { max_open, max_half_open, max_per_address, counts: Mutex::default() })
+        let (counts, cuts, cut) = (Mutex::default(), AtomicU32::new(0), Notify::new());
+        Arc::new(Self { max_open, max_half_open, max_per_address, counts, cuts, cut })
     }
 
     /// Takes one slot of each kind, or none.
@@ -97,6 +104,12 @@ impl Slots {
     pub(super) fn idle(&self) -> usize {
         let counts = self.counts();
         counts.half_open + counts.idle
+    }
+
+    /// Cuts off those that speak HTTP and have been let in, as a network does that breaks.
+    pub(super) fn cut(&self) {
+        self.cuts.fetch_add(1, Relaxed);
+        self.cut.notify_waiters();
     }
 
     /// Every change under the lock is complete in itself, so a panic elsewhere leaves the counts usable.
@@ -167,6 +180,16 @@ pub(super) struct HttpGuard {
 impl HttpGuard {
     fn new(slots: &Arc<Slots>) -> Self {
         Self { slots: Arc::clone(slots), counts_as: Mutex::new(CountsAs::HalfOpen) }
+    }
+
+    /// Somebody wants all connections to be cut.
+    pub(super) async fn cut(&self) {
+        self.slots.cut.notified().await;
+    }
+
+    /// How often somebody did.
+    pub(super) fn cuts(&self) -> u32 {
+        self.slots.cuts.load(Relaxed)
     }
 
     /// From now on it counts as something else, whether there is room for it or not.

@@ -14,21 +14,28 @@ pub(crate) struct Stay {
     let_in: AtomicBool,
     /// Requests so far.
     asked: AtomicU32,
+    /// Answers so far.
+    answered: AtomicU32,
+    /// Cuts until the last answer to a request that was not waited for: these were not meant for it.
+    spared: AtomicU32,
     /// As many as there were at the last look.
     seen: AtomicU32,
 }
 
-/// No request that is waited for on purpose.
+/// No request has been waited for on purpose since the last one came.
 const NONE: u8 = 0;
 /// The edge has nothing to say yet.
 const WAITS: u8 = 1;
 /// The client is to take what was said.
 const WRITES: u8 = 2;
+/// It was waited for; the answer is known.
+const DONE: u8 = 3;
 
 impl Stay {
     pub(super) fn new(place: HttpGuard) -> Self {
         let (request, let_in) = (AtomicU8::new(NONE), AtomicBool::new(false));
-        Self { place, request, let_in, asked: AtomicU32::new(0), seen: AtomicU32::new(0) }
+        let [asked, answered, spared, seen] = [const { AtomicU32::new(0) }; 4];
+        Self { place, request, let_in, asked, answered, spared, seen }
     }
 
     /// The connection's request is waited for from now on, and for as long as the result is kept. It is not half-open
@@ -53,7 +60,29 @@ impl Stay {
 
     /// A request has come.
     pub(super) fn ask(&self) {
+        self.request.store(NONE, Relaxed);
         self.asked.fetch_add(1, Relaxed);
+    }
+
+    /// It has been answered.
+    pub(super) fn answer(&self) {
+        if self.request.load(Relaxed) == NONE {
+            self.spared.store(self.place.cuts(), Relaxed);
+        }
+        self.answered.fetch_add(1, Relaxed);
+    }
+
+    /// Somebody wants all connections to be cut, and this one has been let in. Not one whose request is waited for by
+    /// nobody: it may be the one in which that is wanted.
+    pub(super) async fn cut(&self) {
+        loop {
+            self.place.cut().await;
+            let answering = self.asked.load(Relaxed) != self.answered.load(Relaxed);
+            let plain = answering && self.request.load(Relaxed) == NONE;
+            if self.let_in.load(Relaxed) && !plain && self.spared.load(Relaxed) != self.place.cuts() {
+                return;
+            }
+        }
     }
 
     /// Whether one ever has.
@@ -71,7 +100,7 @@ impl Stay {
 
     /// Whether there is such a request.
     pub(super) fn is_wanted(&self) -> bool {
-        self.request.load(Relaxed) != NONE
+        matches!(self.request.load(Relaxed), WAITS | WRITES)
     }
 
     /// Whether its client has taken all that was said so far.
@@ -93,7 +122,7 @@ impl Staying {
 
 impl Drop for Staying {
     fn drop(&mut self) {
-        self.0.request.store(NONE, Relaxed);
+        self.0.request.store(DONE, Relaxed);
         let let_in = self.0.let_in.load(Relaxed);
         self.0.place.count_as(if let_in { CountsAs::Idle } else { CountsAs::HalfOpen });
     }

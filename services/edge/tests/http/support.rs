@@ -38,6 +38,10 @@ impl ServerEvents for Events {
     fn accept_failed(&self, _: &io::Error) {
         self.opened("accept_failed");
     }
+
+    fn slow(&self) {
+        self.opened("slow");
+    }
 }
 
 impl Events {
