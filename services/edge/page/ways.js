@@ -2,7 +2,7 @@
 // Each tells its `Tally` what it costs and brings. `resumes`: whether it goes on behind its token when it comes back.
 
 import { answerOctets, frameOctets, octets } from './octets.js';
-import { Client, advice, pause } from './stomp.js';
+import { Client, advice, backOff, pause } from './stomp.js';
 
 const POLL_MS = 2_000;
 const LAST = 10; // what a poll without a token asks for

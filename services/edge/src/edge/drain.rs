@@ -33,6 +33,8 @@ impl Edge {
             );
         }
         self.tell_workers(Control::Drain { rate, open, within });
+        // With a grace that is shorter than what is kept of it, everybody still gets the time of a paced drain.
+        let last = grace.saturating_sub(RESERVE / 2).max(within);
         let mut cut = false;
         let mut alone: Option<Instant> = None;
         while self.server.connections() > 0 && begun.elapsed() < grace {
@@ -45,8 +47,7 @@ impl Edge {
                 return self.thread_died(&end);
             }
             self.show(begun);
-            let late = begun.elapsed() + RESERVE / 2 > grace;
-            if late && !std::mem::replace(&mut cut, true) {
+            if begun.elapsed() >= last && !std::mem::replace(&mut cut, true) {
                 self.tell_workers(Control::CloseAll);
             }
         }

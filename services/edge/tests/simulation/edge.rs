@@ -136,6 +136,11 @@ impl Edge {
         self.follower.is_caught_up() && self.draining.is_none()
     }
 
+    /// Somebody's place is still looked for, and nobody else may know of it.
+    pub fn is_looking(&self) -> bool {
+        !self.looks.is_empty()
+    }
+
     pub fn connections(&self) -> usize {
         self.workers.iter().map(|worker| worker.links.len() + worker.arriving.len()).sum()
     }

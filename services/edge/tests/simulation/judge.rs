@@ -101,6 +101,9 @@ impl World {
         if let Some(at) = self.edges.iter().position(|place| !matches!(place, Place::Up(edge) if edge.is_open())) {
             return Some(format!("edge {at} is not ready"));
         }
+        if self.edges.iter().any(|place| matches!(place, Place::Up(edge) if edge.is_looking())) {
+            return Some("a place is looked for in the log".to_owned());
+        }
         self.clients.iter().find_map(|client| Some(format!("{}: {}", client.name, self.lacks(client)?)))
     }
 
