@@ -1,7 +1,7 @@
 # `make` alone prints the targets: a target's help is the text after its `##`.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check stomp-coverage check-deploy kafka cluster down image load chaos bench bench-quick growth fuzz simulate tools print-edge
+.PHONY: help run test check stomp-coverage check-deploy kafka cluster down image load chaos roll bench bench-quick growth fuzz simulate tools print-edge
 
 # A missing toolchain is named (make tools), never downloaded behind anyone's back.
 export RUSTUP_AUTO_INSTALL = 0
@@ -68,6 +68,10 @@ chaos: ## Break things under load, check the promises [F=kill-edge|all|random|li
 	@$(BUILD)
 	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load chaos $(F) --runs $(RUNS) --minutes $(MINUTES) \
 	  $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+roll: ## Replace every edge under load: 6,000 sessions, 200 SENDs/s, three edges; a table of what clients noticed [ARGS=...]
+	@$(BUILD)
+	@KLATSCH_EDGE=$(RELEASE)/klatsch-edge exec $(RELEASE)/klatsch-load roll --sessions 6000 --rate 200 --edges 3 $(ARGS)
 
 bench: ## What a delivery, a session, an event cost, against baselines of the same run [ROWS="1 1b fanout"|all|list] [ARGS=...]
 	@$(BUILD)

@@ -3,12 +3,15 @@
 
 state=$state_home/cluster
 kafka_state=${KLATSCH_KAFKA_STATE:-$state_home/kafka}
-edges=3
-brokers=3
+edges=$(cat "$state/edges" 2>/dev/null || echo 3)
+# Places for edges at the load balancer; those beyond "edges" are empty until somebody starts an edge there.
+slots=$(cat "$state/slots" 2>/dev/null || echo "$edges")
+brokers=$(cat "$state/brokers" 2>/dev/null || echo 3)
 topic=chat.events.v1
 
 port0() { cat "$state/port" 2>/dev/null || echo "${KLATSCH_PORT:-18100}"; }
 url() { echo "http://127.0.0.1:$(port0)"; }
+proxy_stats() { echo $(($(port0) + 100)); }
 edge_listen() { echo $(($(port0) + $1)); }
 edge_admin() { echo $(($(port0) + 100 + $1)); }
 edge_pid() { pid_in "$state/edge$1.pid" "cluster-edge-$1"; }
@@ -21,7 +24,7 @@ worker_pid() { pid_in "$state/worker.pid" "fault-worker"; }
 pids() {
   local n pid
   for n in $(seq "$brokers"); do ! pid=$(broker_pid "$n") || echo "broker$n $pid"; done
-  for n in $(seq "$edges"); do ! pid=$(edge_pid "$n") || echo "edge$n $pid"; done
+  for n in $(seq "$slots"); do ! pid=$(edge_pid "$n") || echo "edge$n $pid"; done
   ! pid=$(proxy_pid) || echo "haproxy $pid"
 }
 

@@ -23,7 +23,7 @@ fn the_load_balancer_spreads_clients_over_the_edges_and_leaves_out_a_dead_one() 
         kit::metric(&text, "klatsch_sessions").expect("klatsch_sessions")
     };
 
-    // Round robin: as many clients as edges, so one on each, and they talk.
+    // The edge with the fewest comes next: as many clients as edges, so one on each, and they talk.
     let crowd = Crowd::new();
     let clients: Vec<_> = (0..3).map(|_| crowd.client(&url)).collect();
     assert_eq!([1, 2, 3].map(sessions), [1.0, 1.0, 1.0]);

@@ -1,8 +1,8 @@
 //! The commands and their flags.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
 
 use crate::{
     bench::settings::{self as bench, BaselineSettings, BenchSettings},
@@ -10,6 +10,7 @@ use crate::{
     client::Transport,
     dialect::Dialect,
     payload::Payload,
+    roll::settings::{self as roll, RollSettings},
     target::Target,
 };
 
@@ -77,12 +78,24 @@ pub enum Command {
     /// Faults on a real cluster, under load, and what became of the promises
     #[command(after_help = settings::HELP)]
     Chaos(ChaosSettings),
+    /// Every edge replaced, one after the other, under load, and what clients noticed of it
+    #[command(after_help = roll::HELP)]
+    Roll(RollSettings),
     /// What a delivery, a connection, a room costs, against baselines of the same run
     #[command(after_help = bench::HELP)]
     Bench(Box<BenchSettings>),
     /// One of bench's own servers
     #[command(hide = true)]
     Baseline(BaselineSettings),
+}
+
+/// Something that is done or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
 }
 
 /// The settings of `chat`.
@@ -140,6 +153,15 @@ pub struct ChatSettings {
     /// Who was cut comes back at once, all together; later attempts back off
     #[arg(long, help_heading = "Coming back")]
     pub reconnect_at_once: bool,
+    /// Listen to the server saying that it drains (/session/notices), and move to another one before it ends the session
+    #[arg(long, value_enum, default_value_t = Switch::On, value_name = "on|off", hide_possible_values = true, help_heading = "Coming back")]
+    pub notices: Switch,
+    /// The first attempt after a close 1012 is made at any time within this many seconds
+    #[arg(long, default_value_t = 5.0, value_name = "S", value_parser = seconds, help_heading = "Coming back")]
+    pub after_restart: f64,
+    /// The longest pause between two attempts, in seconds; from half a second it doubles up to there
+    #[arg(long, default_value_t = 30.0, value_name = "S", value_parser = seconds, help_heading = "Coming back")]
+    pub back_off: f64,
     /// SUBSCRIBE without x-from: what came while a client was away is not owed to it
     #[arg(long, help_heading = "Coming back")]
     pub no_resume: bool,
@@ -225,9 +247,31 @@ impl ChatSettings {
         Transport::of(&self.transport, client, self.rooms)
     }
 
+    /// Whether clients want to hear that a server drains.
+    pub fn notices(&self) -> bool {
+        self.notices == Switch::On
+    }
+
+    /// The longest time between a close 1012 and the first attempt.
+    pub fn after_restart(&self) -> Duration {
+        Duration::from_secs_f64(self.after_restart)
+    }
+
+    /// The longest pause between attempts.
+    pub fn back_off(&self) -> Duration {
+        Duration::from_secs_f64(self.back_off)
+    }
+
     /// How many clients send.
     pub fn senders(&self) -> u32 {
         self.senders.unwrap_or(self.connections).min(self.connections)
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number from 0 to 86400".to_owned()),
     }
 }
 

@@ -17,6 +17,7 @@
 //! | `dump`: a topic as JSON lines | [`dump`] |
 //! | `verify`: histories against the topic | [`mod@verify`] |
 //! | `chaos`: faults on a cluster, and what became of the promises | [`chaos`] |
+//! | `roll`: every edge replaced under load, and what clients noticed of it | [`roll`] |
 //! | `bench`: what a delivery, a connection, a room costs, against baselines | [`mod@bench`] |
 
 pub mod bench;
@@ -37,6 +38,7 @@ pub mod payload;
 pub mod plot;
 pub mod progress;
 pub mod report;
+pub mod roll;
 mod stop;
 pub mod target;
 pub mod timetable;

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use klatsch_load::{
     bench, chaos, chat,
     cli::{Cli, Command},
-    dump, verify,
+    dump, roll, verify,
 };
 
 fn main() -> ExitCode {
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Dump(settings) => dump::run(&settings),
         Command::Verify(settings) => verify::run(&settings),
         Command::Chaos(settings) => chaos::run(&settings),
+        Command::Roll(settings) => roll::run(&settings),
         Command::Bench(settings) => bench::run(&settings),
         Command::Baseline(settings) => bench::baseline::run(&settings),
     }

@@ -76,8 +76,8 @@ impl Cluster {
         let mut command = Command::new(super::root().join("deploy/local").join(name));
         command.env("KLATSCH_STATE", self.state()).env("KLATSCH_EDGE", env!("CARGO_BIN_EXE_klatsch-edge"));
         if self.url.is_empty() {
-            // The load balancer, its edges, their admin listeners.
-            let ours = [30].into_iter().chain(31..34).chain(131..134);
+            // The load balancer and its statistics, its edges, their admin listeners.
+            let ours = [30, 130].into_iter().chain(31..34).chain(131..134);
             let base = kafka::free_base(kafka::ports(3).chain(ours));
             command.env("KLATSCH_KAFKA_PORT", base.to_string()).env("KLATSCH_PORT", (base + 30).to_string());
         }

@@ -28,8 +28,13 @@ pub struct Edge {
 impl Edge {
     /// Starts the process and waits for nothing. Both listeners are on port 0 unless `args` say otherwise.
     pub fn spawn(args: &[&str]) -> Self {
+        Self::spawn_program(env!("CARGO_BIN_EXE_klatsch-edge").as_ref(), args)
+    }
+
+    /// The same of another build.
+    pub fn spawn_program(program: &std::ffi::OsStr, args: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("klatsch-edge-").tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_klatsch-edge"));
+        let mut command = Command::new(program);
         for (flag, value) in [("--listen", "127.0.0.1:0"), ("--admin", "127.0.0.1:0")] {
             if !args.contains(&flag) {
                 command.args([flag, value]);

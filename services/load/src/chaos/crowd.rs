@@ -21,23 +21,25 @@ const GOODBYE: Duration = Duration::from_secs(90);
 
 /// One process.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// Where its clients connect: to the first, and whoever is cut to the next.
-    pub(super) urls: Vec<String>,
+    pub(crate) urls: Vec<String>,
     /// Clients.
-    pub(super) connections: u32,
+    pub(crate) connections: u32,
     /// Rooms.
-    pub(super) rooms: u32,
+    pub(crate) rooms: u32,
     /// SENDs a second.
-    pub(super) rate: f64,
+    pub(crate) rate: f64,
     /// Clients that send; the others only listen.
-    pub(super) senders: u32,
+    pub(crate) senders: u32,
     /// A refused SEND leaves its session open.
-    pub(super) soft: bool,
+    pub(crate) soft: bool,
     /// All clients begin at the first URL, and come back at once when it is gone.
-    pub(super) storm: bool,
+    pub(crate) storm: bool,
+    /// More arguments: how fast they come, and how they come back.
+    pub(crate) habits: Vec<String>,
     /// How its clients speak to the edges, handed round the members of each room.
-    pub(super) transports: Vec<Transport>,
+    pub(crate) transports: Vec<Transport>,
 }
 
 impl Plan {
@@ -47,12 +49,19 @@ impl Plan {
     }
 }
 
+/// Clients that are cut and come back as soon as they may, so that what is measured is the cluster and not their patience.
+const EAGER: [&str; 8] = ["--ramp", "1000", "--notices", "off", "--after-restart", "0.5", "--back-off", "10"];
+
+fn eager() -> Vec<String> {
+    EAGER.map(str::to_owned).to_vec()
+}
+
 /// Processes that chat.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     members: Vec<Member>,
     /// Clients of all of them.
-    pub(super) connections: u64,
+    pub(crate) connections: u64,
 }
 
 #[derive(Debug)]
@@ -64,7 +73,7 @@ struct Member {
 
 /// One process through the balancer, one, with soft errors, that knows every edge; a fifth of the clients only listen. All
 /// of them speak STOMP, unless the crowd is `mixed`.
-pub(super) fn usual(parts: &Parts, connections: u32, rooms: u32, rate: f64, mixed: bool) -> Vec<Plan> {
+pub(crate) fn usual(parts: &Parts, connections: u32, rooms: u32, rate: f64, mixed: bool) -> Vec<Plan> {
     let transports = if mixed { Transport::value_variants() } else { &[Transport::Stomp] };
     let share = |urls: Vec<String>, soft| Plan {
         urls,
@@ -74,13 +83,14 @@ pub(super) fn usual(parts: &Parts, connections: u32, rooms: u32, rate: f64, mixe
         senders: connections / 2 * 4 / 5,
         soft,
         storm: false,
+        habits: eager(),
         transports: transports.to_vec(),
     };
     vec![share(vec![parts.balancer.clone()], false), share(parts.edges.clone(), true)]
 }
 
 /// 12,000 sessions in 4,000 rooms on the first edge, in three processes that know all edges.
-pub(super) fn storm(parts: &Parts) -> Vec<Plan> {
+pub(crate) fn storm(parts: &Parts) -> Vec<Plan> {
     let plan = Plan {
         urls: parts.edges.clone(),
         connections: 4_000,
@@ -89,13 +99,14 @@ pub(super) fn storm(parts: &Parts) -> Vec<Plan> {
         senders: 4_000,
         soft: false,
         storm: true,
+        habits: eager(),
         transports: vec![Transport::Stomp],
     };
     vec![plan.clone(), plan.clone(), Plan { rooms: 1_334, ..plan }]
 }
 
 /// The history that process `n` writes, from 0.
-pub(super) fn history(dir: &Path, n: usize) -> PathBuf {
+pub(crate) fn history(dir: &Path, n: usize) -> PathBuf {
     dir.join(format!("chat-{n}.jsonl"))
 }
 
@@ -104,7 +115,7 @@ impl Crowd {
     ///
     /// # Errors
     /// One cannot be started.
-    pub(super) fn start(plans: &[Plan], dir: &Path) -> Result<Crowd, String> {
+    pub(crate) fn start(plans: &[Plan], dir: &Path) -> Result<Crowd, String> {
         let connections = plans.iter().map(|plan| u64::from(plan.connections)).sum();
         let mut crowd = Crowd { members: Vec::new(), connections };
         for (n, plan) in plans.iter().enumerate() {
@@ -118,7 +129,7 @@ impl Crowd {
     ///
     /// # Errors
     /// Which one does not, and its last words.
-    pub(super) fn check(&mut self) -> Result<(), String> {
+    pub(crate) fn check(&mut self) -> Result<(), String> {
         for member in &mut self.members {
             if let Some(status) = member.poll()? {
                 return Err(format!("a load process ended ({status}): {}", member.last_words()));
@@ -131,7 +142,7 @@ impl Crowd {
     ///
     /// # Errors
     /// One cannot be asked, or did not end.
-    pub(super) fn end(mut self) -> Result<Vec<String>, String> {
+    pub(crate) fn end(mut self) -> Result<Vec<String>, String> {
         for member in &mut self.members {
             if member.poll()?.is_none() {
                 member.signal(Signal::INT).map_err(|error| format!("a load process: {error}"))?;
@@ -166,11 +177,11 @@ impl Member {
             ("--room-prefix", format!("chaos-{n}-")),
             // Until it is told to end.
             ("--seconds", "36000".to_owned()),
-            ("--ramp", "1000".to_owned()),
             ("--threads", "1".to_owned()),
         ];
         let transports: Vec<String> = plan.transports.iter().map(|transport| transport.name()).collect();
         command.args(["--keys", "--retry", "--authorization-on-send", "--transport", &transports.join(",")]);
+        command.args(&plan.habits);
         numbers.iter().for_each(|(name, number)| _ = command.args([name, number.as_str()]));
         if plan.soft {
             command.arg("--soft-errors");

@@ -8,7 +8,7 @@ use super::row::table;
 ///
 /// # Errors
 /// The file has no such section, or cannot be read or written.
-pub(super) fn write(file: &Path, section: &str, head: &[&str], rows: &[Vec<String>]) -> Result<(), String> {
+pub(crate) fn write(file: &Path, section: &str, head: &[&str], rows: &[Vec<String>]) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", file.display());
     let text = fs::read_to_string(file).map_err(failed)?;
     let text = merged(&text, section, head, rows)

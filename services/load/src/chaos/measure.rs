@@ -3,7 +3,7 @@
 use super::seen::{Answer, What};
 
 /// The width of a bucket, in microseconds.
-pub(super) const BUCKET: u64 = 100_000;
+pub(crate) const BUCKET: u64 = 100_000;
 /// The flow is judged over this many buckets, one second.
 const WINDOW: usize = 10;
 /// A second with less than this share of the normal RECEIPTs is disturbed.
@@ -17,25 +17,25 @@ const TOO_LATE: u64 = 1_000_000;
 
 /// What RECEIPTs are like without a fault.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Normal {
+pub(crate) struct Normal {
     /// RECEIPTs a second.
-    pub(super) rate: f64,
+    pub(crate) rate: f64,
     /// 99th percentile from SEND to RECEIPT, in microseconds.
     pub p99: u64,
 }
 
 /// A time in which RECEIPTs did not flow as they should, in microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outage {
+pub(crate) struct Outage {
     /// The first bucket that lacked RECEIPTs.
-    pub(super) from: u64,
+    pub(crate) from: u64,
     /// The end of the first bucket that had them again; `None`: none had while anybody looked.
-    pub(super) until: Option<u64>,
+    pub(crate) until: Option<u64>,
 }
 
 impl Normal {
     /// From the answers of a quiet time; `None` if there were none.
-    pub(super) fn of(answers: &[Answer], from: u64, until: u64) -> Option<Normal> {
+    pub(crate) fn of(answers: &[Answer], from: u64, until: u64) -> Option<Normal> {
         let receipts = answers.iter().filter(|answer| answer.what == What::Receipt);
         let mut latencies: Vec<u64> = receipts
             .filter(|answer| (from..until).contains(&answer.at))
@@ -46,7 +46,7 @@ impl Normal {
     }
 
     /// The log answers as it does when it is warm.
-    pub(super) fn is_calm(&self) -> bool {
+    pub(crate) fn is_calm(&self) -> bool {
         self.p99 <= LATE
     }
 
@@ -56,7 +56,7 @@ impl Normal {
 }
 
 /// Every disturbance that began in `from..until`.
-pub(super) fn outages(answers: &[Answer], normal: &Normal, from: u64, until: u64) -> Vec<Outage> {
+pub(crate) fn outages(answers: &[Answer], normal: &Normal, from: u64, until: u64) -> Vec<Outage> {
     let mut buckets = vec![0_u32; (until.saturating_sub(from) / BUCKET) as usize];
     for answer in answers {
         let in_time = answer.what == What::Receipt && answer.at.saturating_sub(answer.sent) <= normal.late();
@@ -88,7 +88,7 @@ pub(super) fn outages(answers: &[Answer], normal: &Normal, from: u64, until: u64
 }
 
 /// A percentile, `None` of nothing. Sorts.
-pub(super) fn percentile(values: &mut [u64], share: f64) -> Option<u64> {
+pub(crate) fn percentile(values: &mut [u64], share: f64) -> Option<u64> {
     values.sort_unstable();
     let last = values.len().checked_sub(1)?;
     values.get((last as f64 * share).round() as usize).copied()

@@ -16,22 +16,22 @@
 //! | `random.rs` | a seed's faults |
 //! | `row.rs`, `report.rs`, `markdown.rs` | the tables |
 
-mod crowd;
+pub(crate) mod crowd;
 mod faults;
 mod judge;
-mod markdown;
-mod measure;
+pub(crate) mod markdown;
+pub(crate) mod measure;
 mod probe;
 mod random;
-mod report;
+pub(crate) mod report;
 mod round;
-mod row;
-mod scene;
-mod scripts;
-mod seen;
+pub(crate) mod row;
+pub(crate) mod scene;
+pub(crate) mod scripts;
+pub(crate) mod seen;
 pub mod settings;
 mod stage;
-mod verdict;
+pub(crate) mod verdict;
 mod witness;
 
 use std::{
@@ -158,7 +158,7 @@ fn directory(settings: &ChaosSettings) -> Result<PathBuf, String> {
 }
 
 /// Microseconds since 1970.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

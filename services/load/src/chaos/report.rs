@@ -156,7 +156,7 @@ pub(super) fn list(settings: &ChaosSettings) -> Result<(), String> {
 }
 
 /// When, on what, of what.
-fn measured() -> String {
+pub(crate) fn measured() -> String {
     let ask = |program: &str, args: &[&str]| {
         let output = Command::new(program).args(args).output().ok().filter(|output| output.status.success());
         output.map_or_else(|| "?".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())

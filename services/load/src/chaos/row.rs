@@ -6,62 +6,62 @@ use serde::{Deserialize, Serialize};
 
 /// A round's result. Times are milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// The fault, or the seed and number of a random round.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Promises broken, as `verify` counts.
-    pub(super) violations: u64,
+    pub(crate) violations: u64,
     /// SENDs; one that is sent again counts once.
-    pub(super) sends: u64,
+    pub(crate) sends: u64,
     /// Tries that were refused.
-    pub(super) refused: u64,
+    pub(crate) refused: u64,
     /// Tries that ended as unknown, or with their session.
-    pub(super) unknown: u64,
+    pub(crate) unknown: u64,
     /// From the beginning until somebody said so.
-    pub(super) detect: Option<u64>,
+    pub(crate) detect: Option<u64>,
     /// Who, and what.
-    pub(super) sign: String,
+    pub(crate) sign: String,
     /// From the beginning until RECEIPTs flowed as before and whoever was cut was back; `None`: nothing was disturbed.
-    pub(super) recover: Option<u64>,
+    pub(crate) recover: Option<u64>,
     /// The same from the end of the fault; 0 if all was well by then.
-    pub(super) after_end: u64,
+    pub(crate) after_end: u64,
     /// From the beginning until all edges were ready for good; `None`: they never were anything else.
-    pub(super) ready: Option<u64>,
+    pub(crate) ready: Option<u64>,
     /// How long clients that were cut were away.
-    pub(super) gap: Option<Spread>,
+    pub(crate) gap: Option<Spread>,
     /// Sessions after a client's first.
-    pub(super) reconnects: u64,
+    pub(crate) reconnects: u64,
     /// SUBSCRIBEs that were resumed.
-    pub(super) recovered: u64,
+    pub(crate) recovered: u64,
     /// Gaps that were announced.
-    pub(super) gaps: u64,
+    pub(crate) gaps: u64,
     /// Sessions that ended unasked, by close code.
-    pub(super) closes: BTreeMap<u16, u64>,
+    pub(crate) closes: BTreeMap<u16, u64>,
     /// By transport, where there is more than one: how often its clients were cut, and how often they went on by their tokens.
-    pub(super) ways: BTreeMap<String, (u64, u64)>,
+    pub(crate) ways: BTreeMap<String, (u64, u64)>,
     /// MESSAGEs.
-    pub(super) messages: u64,
+    pub(crate) messages: u64,
     /// What was expected otherwise, and what could not be done.
-    pub(super) misses: Vec<String>,
+    pub(crate) misses: Vec<String>,
     /// What happened when, for whoever looks into it.
-    pub(super) story: Vec<String>,
+    pub(crate) story: Vec<String>,
     /// Where histories and logs are kept.
-    pub(super) kept: Option<PathBuf>,
+    pub(crate) kept: Option<PathBuf>,
 }
 
 /// A distribution, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Spread {
+pub(crate) struct Spread {
     /// Half are at most this.
     pub p50: u64,
     /// 99 of 100.
     pub p99: u64,
     /// All.
-    pub(super) max: u64,
+    pub(crate) max: u64,
 }
 
 /// The table's columns.
-pub(super) const COLUMNS: [&str; 12] = [
+pub(crate) const COLUMNS: [&str; 12] = [
     "fault",
     "violations",
     "SENDs",
@@ -78,12 +78,12 @@ pub(super) const COLUMNS: [&str; 12] = [
 
 impl Row {
     /// No promise broke and everything was as expected.
-    pub(super) fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         self.violations == 0 && self.misses.is_empty()
     }
 
     /// The columns.
-    pub(super) fn cells(&self) -> [String; 12] {
+    pub(crate) fn cells(&self) -> [String; 12] {
         let none = || "–".to_owned();
         let closes: Vec<String> = self.closes.iter().map(|(code, count)| format!("{count} × {code}")).collect();
         [
@@ -107,7 +107,7 @@ impl Row {
     }
 
     /// What the table cannot say.
-    pub(super) fn notes(&self) -> Vec<String> {
+    pub(crate) fn notes(&self) -> Vec<String> {
         let name = &self.name;
         let mut notes: Vec<String> = self.misses.iter().map(|miss| format!("{name}: {miss}")).collect();
         if !self.ways.is_empty() {
@@ -121,12 +121,12 @@ impl Row {
 }
 
 /// Milliseconds as people read them.
-pub(super) fn seconds(ms: u64) -> String {
+pub(crate) fn seconds(ms: u64) -> String {
     if ms < 10_000 { format!("{:.2} s", ms as f64 / 1e3) } else { format!("{:.1} s", ms as f64 / 1e3) }
 }
 
 /// Rows as a Markdown table, its columns padded so that it can be read as it is.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([head[column].chars().count()]).max().unwrap_or(0)

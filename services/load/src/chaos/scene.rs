@@ -37,13 +37,13 @@ const INJECTION: Duration = Duration::from_secs(240);
 
 /// A cluster, and the scripts that own it.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(crate) struct Site {
     /// The scripts.
-    pub(super) scripts: Scripts,
+    pub(crate) scripts: Scripts,
     /// Where everything is.
-    pub(super) parts: Parts,
+    pub(crate) parts: Parts,
     /// Ctrl-C.
-    pub(super) stop: Stop,
+    pub(crate) stop: Stop,
 }
 
 /// A crowd on a site.
@@ -223,6 +223,6 @@ impl<'a> Scene<'a> {
 }
 
 /// What Ctrl-C is called.
-pub(super) fn stopped() -> String {
+pub(crate) fn stopped() -> String {
     "stopped".to_owned()
 }

@@ -18,23 +18,23 @@ const ASKED: Duration = Duration::from_secs(30);
 
 /// Where the scripts are, and what they are told.
 #[derive(Debug, Clone)]
-pub(super) struct Scripts {
+pub(crate) struct Scripts {
     dir: PathBuf,
     environment: Vec<(String, String)>,
     log: PathBuf,
 }
 
 /// Where the parts of a cluster are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Parts {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Parts {
     /// The balancer's URL.
-    pub(super) balancer: String,
+    pub(crate) balancer: String,
     /// Each edge's URL.
-    pub(super) edges: Vec<String>,
+    pub(crate) edges: Vec<String>,
     /// Where each edge answers operators.
-    pub(super) admins: Vec<SocketAddr>,
+    pub(crate) admins: Vec<SocketAddr>,
     /// Kafka's bootstrap brokers.
-    pub(super) boot: String,
+    pub(crate) boot: String,
 }
 
 impl Scripts {
@@ -42,7 +42,7 @@ impl Scripts {
     ///
     /// # Errors
     /// They are not there.
-    pub(super) fn new(dir: &Path, log: PathBuf) -> Result<Scripts, String> {
+    pub(crate) fn new(dir: &Path, log: PathBuf) -> Result<Scripts, String> {
         let missing = ["cluster", "fault"].into_iter().find(|name| !dir.join(name).is_file());
         if let Some(name) = missing {
             return Err(format!("no {name} in {}: run this in the repository, or use --scripts", dir.display()));
@@ -51,12 +51,12 @@ impl Scripts {
     }
 
     /// Sets a variable for all scripts.
-    pub(super) fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// The variables.
-    pub(super) fn environment(&self) -> impl Iterator<Item = &(String, String)> {
+    pub(crate) fn environment(&self) -> impl Iterator<Item = &(String, String)> {
         self.environment.iter()
     }
 
@@ -64,7 +64,7 @@ impl Scripts {
     ///
     /// # Errors
     /// It failed, or did not end in time: what it said last.
-    pub(super) fn run(&self, name: &str, args: &[&str], within: Duration) -> Result<String, String> {
+    pub(crate) fn run(&self, name: &str, args: &[&str], within: Duration) -> Result<String, String> {
         self.start(name, args)?.finish(within)
     }
 
@@ -72,7 +72,7 @@ impl Scripts {
     ///
     /// # Errors
     /// It cannot be started.
-    pub(super) fn start(&self, name: &str, args: &[&str]) -> Result<Running, String> {
+    pub(crate) fn start(&self, name: &str, args: &[&str]) -> Result<Running, String> {
         let what = format!("{name} {}", args.join(" "));
         let failed = |error: std::io::Error| format!("{what}: {error}");
         let mut log = OpenOptions::new().create(true).append(true).open(&self.log).map_err(failed)?;
@@ -89,7 +89,7 @@ impl Scripts {
     ///
     /// # Errors
     /// No cluster runs.
-    pub(super) fn parts(&self) -> Result<Parts, String> {
+    pub(crate) fn parts(&self) -> Result<Parts, String> {
         let ask = |what| self.run("cluster", &[what], ASKED);
         Parts::parse(&ask("urls")?, &ask("admins")?, &ask("boot")?).ok_or_else(|| "cluster: no addresses".to_owned())
     }
@@ -98,7 +98,7 @@ impl Scripts {
     ///
     /// # Errors
     /// The script fails.
-    pub(super) fn faults(&self) -> Result<BTreeMap<String, (Duration, String)>, String> {
+    pub(crate) fn faults(&self) -> Result<BTreeMap<String, (Duration, String)>, String> {
         let text = self.run("fault", &["list"], ASKED)?;
         let fault = |line: &str| {
             let (name, rest) = line.split_once(' ')?;
@@ -109,8 +109,9 @@ impl Scripts {
     }
 
     /// What librdkafka needs beside the addresses: nothing, or what a cluster with passwords asks for.
-    pub(super) fn kafka_properties(&self) -> Vec<(String, String)> {
-        let file = state_home().map(|home| home.join("kafka/clients/admin.librdkafka.properties"));
+    pub(crate) fn kafka_properties(&self) -> Vec<(String, String)> {
+        let home = self.environment.iter().find(|(name, _)| name == "KLATSCH_STATE").map(|(_, home)| home.into());
+        let file = home.or_else(state_home).map(|home: PathBuf| home.join("kafka/clients/admin.librdkafka.properties"));
         let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
         let pair =
             |line: &str| line.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
@@ -121,7 +122,7 @@ impl Scripts {
     ///
     /// # Errors
     /// No cluster runs.
-    pub(super) fn pids(&self) -> Result<BTreeMap<String, u32>, String> {
+    pub(crate) fn pids(&self) -> Result<BTreeMap<String, u32>, String> {
         let text = self.run("cluster", &["pids"], ASKED)?;
         let pid = |line: &str| {
             let (name, pid) = line.split_once(' ')?;
@@ -132,7 +133,7 @@ impl Scripts {
 }
 
 /// Where `deploy/local` keeps the cluster's state.
-pub(super) fn state_home() -> Option<PathBuf> {
+pub(crate) fn state_home() -> Option<PathBuf> {
     let given = env::var_os("KLATSCH_STATE").map(PathBuf::from);
     let xdg = || env::var_os("XDG_STATE_HOME").map(|home| PathBuf::from(home).join("klatsch"));
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state/klatsch"));
@@ -141,7 +142,7 @@ pub(super) fn state_home() -> Option<PathBuf> {
 
 /// A script on its way.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     what: String,
     child: Child,
     log: PathBuf,
@@ -153,7 +154,7 @@ impl Running {
     ///
     /// # Errors
     /// It cannot be asked.
-    pub(super) fn has_ended(&mut self) -> Result<bool, String> {
+    pub(crate) fn has_ended(&mut self) -> Result<bool, String> {
         let ended = self.child.try_wait().map_err(|error| format!("{}: {error}", self.what))?;
         Ok(ended.is_some())
     }
@@ -162,7 +163,7 @@ impl Running {
     ///
     /// # Errors
     /// It failed, or did not end in time: what it said last.
-    pub(super) fn finish(mut self, within: Duration) -> Result<String, String> {
+    pub(crate) fn finish(mut self, within: Duration) -> Result<String, String> {
         let deadline = Instant::now() + within;
         // What they print is short: it fits into the pipe.
         while !self.has_ended()? {

@@ -20,64 +20,64 @@ const HEAD: usize = 80;
 
 /// The histories of a round's clients.
 #[derive(Debug)]
-pub(super) struct Histories {
+pub(crate) struct Histories {
     files: Vec<Tail>,
     /// What has been read so far.
-    pub(super) seen: Seen,
+    pub(crate) seen: Seen,
 }
 
 /// What all clients together saw. Times are microseconds since 1970.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// SENDs; one that is sent again counts once.
-    pub(super) sends: u64,
+    pub(crate) sends: u64,
     /// What came of each try, in the order of the files.
-    pub(super) answers: Vec<Answer>,
+    pub(crate) answers: Vec<Answer>,
     /// Sessions that ended without being asked to.
-    pub(super) closes: Vec<Close>,
+    pub(crate) closes: Vec<Close>,
     /// Clients that lost a session and joined again: when, and when.
-    pub(super) absences: Vec<(u64, u64)>,
+    pub(crate) absences: Vec<(u64, u64)>,
     /// Sessions after a client's first.
-    pub(super) reconnects: u64,
+    pub(crate) reconnects: u64,
     /// Attempts to connect that failed.
-    pub(super) refused: Vec<u64>,
+    pub(crate) refused: Vec<u64>,
     /// ERRORs that answer no SEND.
-    pub(super) errors: Vec<(u64, String)>,
+    pub(crate) errors: Vec<(u64, String)>,
     /// Gaps that were announced: 410, or `x-recovered:false`.
-    pub(super) gaps: u64,
+    pub(crate) gaps: u64,
     /// SUBSCRIBEs that were resumed.
-    pub(super) recovered: u64,
+    pub(crate) recovered: u64,
     /// MESSAGEs.
-    pub(super) messages: u64,
+    pub(crate) messages: u64,
     /// Clients that are in their room now.
-    pub(super) joined: u64,
+    pub(crate) joined: u64,
     /// Of each transport that clients use, how it was for them to be cut.
-    pub(super) ways: BTreeMap<Transport, Way>,
+    pub(crate) ways: BTreeMap<Transport, Way>,
 }
 
 /// How it was for the clients of a transport to be cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Way {
+pub(crate) struct Way {
     /// How often one lost the room that it was in.
-    pub(super) cut: u64,
+    pub(crate) cut: u64,
     /// How often one was in it again, with nothing missing behind its token.
-    pub(super) resumed: u64,
+    pub(crate) resumed: u64,
 }
 
 /// What came of one try of a SEND.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// When it was sent.
-    pub(super) sent: u64,
+    pub(crate) sent: u64,
     /// When that was known.
-    pub(super) at: u64,
+    pub(crate) at: u64,
     /// What.
-    pub(super) what: What,
+    pub(crate) what: What,
 }
 
 /// What came of a SEND.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(crate) enum What {
     /// RECEIPT.
     Receipt,
     /// ERROR: not in the log.
@@ -88,15 +88,15 @@ pub(super) enum What {
 
 /// The end of a session that was not asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Close {
+pub(crate) struct Close {
     /// When.
-    pub(super) at: u64,
+    pub(crate) at: u64,
     /// WebSocket's code; 1006 where there was none.
-    pub(super) code: u16,
+    pub(crate) code: u16,
     /// What the client says about it.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// This client had never sent anything.
-    pub(super) quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug)]
@@ -111,14 +111,16 @@ struct Tail {
 #[derive(Debug, Default)]
 struct Client {
     sent: HashSet<u64>,
-    waiting: HashMap<u64, u64>,
-    joined: bool,
+    /// By number: when each was sent, and in which session.
+    waiting: HashMap<u64, (u64, u32)>,
+    /// The session that is in the room; while one takes over from another, the later one.
+    joined: Option<u32>,
     away_since: Option<u64>,
 }
 
 impl Histories {
     /// Of these files, which need not be there yet, with what their clients are.
-    pub(super) fn new(files: impl IntoIterator<Item = (PathBuf, Plan)>) -> Histories {
+    pub(crate) fn new(files: impl IntoIterator<Item = (PathBuf, Plan)>) -> Histories {
         let tail = |(path, plan)| Tail { path, plan, file: None, rest: Vec::new(), clients: HashMap::new() };
         let files: Vec<Tail> = files.into_iter().map(tail).collect();
         let ways = files.iter().flat_map(|file| &file.plan.transports).map(|transport| (*transport, Way::default()));
@@ -130,7 +132,7 @@ impl Histories {
     ///
     /// # Errors
     /// A file cannot be read, or has a line that is none.
-    pub(super) fn read(&mut self) -> Result<(), String> {
+    pub(crate) fn read(&mut self) -> Result<(), String> {
         for file in &mut self.files {
             file.read(&mut self.seen).map_err(|error| format!("{}: {error}", file.path.display()))?;
         }
@@ -176,21 +178,22 @@ fn take(line: &[u8], plan: &Plan, clients: &mut HashMap<u32, Client>, seen: &mut
     let Some(c) = c else { return Ok(()) };
     let client = clients.entry(c).or_default();
     let mut answer = |n, what| {
-        if let Some(sent) = client.waiting.remove(&n) {
+        if let Some((sent, _)) = client.waiting.remove(&n) {
             seen.answers.push(Answer { sent, at: t, what });
         }
     };
     match event {
         Event::Send { n, .. } => {
             seen.sends += u64::from(client.sent.insert(n));
-            client.waiting.insert(n, t);
+            client.waiting.insert(n, (t, s.unwrap_or(0)));
         }
         Event::Receipt { n, .. } => answer(n, What::Receipt),
         Event::Failed { n, outcome: Outcome::Refused, .. } => answer(n, What::Refused),
         Event::Failed { n, outcome: Outcome::Unknown, .. } => answer(n, What::Unknown),
         Event::Connected { .. } => seen.reconnects += u64::from(s > Some(1)),
         Event::Joined { recovered, .. } => {
-            seen.joined += u64::from(!std::mem::replace(&mut client.joined, true));
+            seen.joined += u64::from(client.joined.is_none());
+            client.joined = client.joined.max(s.or(Some(0)));
             if client.away_since.is_some() && recovered == Some(true) {
                 seen.ways.entry(plan.transport_of(c)).or_default().resumed += 1;
             }
@@ -202,10 +205,11 @@ fn take(line: &[u8], plan: &Plan, clients: &mut HashMap<u32, Client>, seen: &mut
         Event::Error { code, text } => seen.errors.push((t, format!("{} {text}", code.unwrap_or(0)))),
         Event::Refused { .. } => seen.refused.push(t),
         Event::Close { code, why, text, .. } => {
-            if client.joined && why != Why::Asked {
+            if client.joined.is_some() && why != Why::Asked {
                 seen.ways.entry(plan.transport_of(c)).or_default().cut += 1;
             }
-            client.closed(t, code, why, &text, seen);
+            let close = Close { at: t, code, text: text.into_owned(), quiet: client.sent.is_empty() };
+            client.closed(s.unwrap_or(0), close, why, seen);
         }
         _ => {}
     }
@@ -213,31 +217,40 @@ fn take(line: &[u8], plan: &Plan, clients: &mut HashMap<u32, Client>, seen: &mut
 }
 
 impl Client {
-    fn closed(&mut self, at: u64, code: u16, why: Why, text: &str, seen: &mut Seen) {
-        seen.answers.extend(self.waiting.drain().map(|(_, sent)| Answer { sent, at, what: What::Unknown }));
-        seen.joined -= u64::from(std::mem::take(&mut self.joined));
+    fn closed(&mut self, session: u32, close: Close, why: Why, seen: &mut Seen) {
+        let at = close.at;
+        let its = self.waiting.extract_if(|_, (_, of)| *of == session);
+        seen.answers.extend(its.map(|(_, (sent, _))| Answer { sent, at, what: What::Unknown }));
+        let present = self.joined.is_some_and(|joined| joined <= session);
+        if present {
+            self.joined = None;
+            seen.joined -= 1;
+        }
         if why != Why::Asked {
-            self.away_since.get_or_insert(at);
-            seen.closes.push(Close { at, code, text: text.to_owned(), quiet: self.sent.is_empty() });
+            // Where another session has taken over, nobody is away.
+            if self.joined.is_none() {
+                self.away_since.get_or_insert(at);
+            }
+            seen.closes.push(close);
         }
     }
 }
 
 impl Seen {
     /// How often each close code was seen.
-    pub(super) fn close_codes(&self) -> BTreeMap<u16, u64> {
+    pub(crate) fn close_codes(&self) -> BTreeMap<u16, u64> {
         let mut codes = BTreeMap::new();
         self.closes.iter().for_each(|close| *codes.entry(close.code).or_default() += 1);
         codes
     }
 
     /// Tries that ended like this.
-    pub(super) fn count(&self, what: What) -> u64 {
+    pub(crate) fn count(&self, what: What) -> u64 {
         self.answers.iter().filter(|answer| answer.what == what).count() as u64
     }
 
     /// When a client first saw that something is wrong, at or after `from`.
-    pub(super) fn first_sign(&self, from: u64) -> Option<u64> {
+    pub(crate) fn first_sign(&self, from: u64) -> Option<u64> {
         let failed = self.answers.iter().filter(|answer| answer.what != What::Receipt).map(|answer| answer.at);
         let closed = self.closes.iter().map(|close| close.at);
         let errors = self.errors.iter().map(|(at, _)| *at);
@@ -255,7 +268,17 @@ mod tests {
     /// Client 0 speaks STOMP, client 1 polls.
     fn plan() -> Plan {
         let transports = vec![Transport::Stomp, Transport::Poll];
-        Plan { urls: vec![], connections: 2, rooms: 1, rate: 1.0, senders: 2, soft: false, storm: false, transports }
+        Plan {
+            urls: vec![],
+            connections: 2,
+            rooms: 1,
+            rate: 1.0,
+            senders: 2,
+            soft: false,
+            storm: false,
+            habits: vec![],
+            transports,
+        }
     }
 
     fn of(lines: &[&str]) -> Seen {
@@ -316,6 +339,22 @@ mod tests {
         ]);
         assert_eq!((seen.joined, seen.closes.len(), seen.closes[0].quiet), (0, 1, false));
         assert_eq!(seen.count(What::Refused), 1);
+    }
+
+    #[test]
+    fn who_moves_before_the_end_is_never_away() {
+        let seen = of(&[
+            r#"{"e":"joined","t":3,"c":0,"s":1,"room":"a"}"#,
+            r#"{"e":"send","t":4,"c":0,"s":1,"n":0,"try":1,"room":"a","key":"k","size":9}"#,
+            r#"{"e":"connected","t":5,"c":0,"s":2}"#,
+            r#"{"e":"joined","t":6,"c":0,"s":2,"room":"a","recovered":true}"#,
+            r#"{"e":"send","t":7,"c":0,"s":2,"n":1,"try":1,"room":"a","key":"l","size":9}"#,
+            r#"{"e":"close","t":8,"c":0,"s":1,"code":1000,"why":"asked","last":null}"#,
+            r#"{"e":"receipt","t":9,"c":0,"s":2,"n":1,"try":1,"id":"0-3-00000000","ts":1}"#,
+        ]);
+        assert_eq!((seen.joined, seen.absences.len(), seen.closes.len()), (1, 0, 0));
+        let answers: Vec<_> = seen.answers.iter().map(|answer| (answer.sent, answer.what)).collect();
+        assert_eq!(answers, [(4, What::Unknown), (7, What::Receipt)]);
     }
 
     #[test]

@@ -12,26 +12,41 @@ use serde::Deserialize;
 use super::{crowd, row::Row, scene::Site};
 
 /// The records that a witness read before they were taken away.
-pub(super) const BEFORE: &str = "before.jsonl";
+pub(crate) const BEFORE: &str = "before.jsonl";
 /// `verify`'s words.
 const STORY: &str = "verify.txt";
 /// The topic in which a promise was broken: the next fault may delete it.
 const TOPIC: &str = "topic.jsonl";
 
-#[derive(Deserialize)]
-struct Verdict {
-    violations: u64,
+/// `verify`'s report, as far as it is read here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Verdict {
+    /// In all.
+    pub(crate) violations: u64,
+    /// By promise.
+    pub(crate) rules: Vec<Checked>,
     whole: bool,
     statistics: Statistics,
     stories: Vec<Story>,
 }
 
-#[derive(Deserialize)]
+/// One promise.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Checked {
+    /// Its name.
+    pub(crate) rule: String,
+    /// How often it could have broken.
+    pub(crate) checked: u64,
+    /// How often it did.
+    pub(crate) violations: u64,
+}
+
+#[derive(Debug, Deserialize)]
 struct Statistics {
     trimmed: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Story {
     rule: String,
     what: String,
@@ -41,7 +56,13 @@ struct Story {
 ///
 /// # Errors
 /// It could not be verified.
-pub(super) fn pass(site: &Site, dir: &Path, crowds: usize, late_answers: bool, row: &mut Row) -> Result<(), String> {
+pub(crate) fn pass(
+    site: &Site,
+    dir: &Path,
+    crowds: usize,
+    late_answers: bool,
+    row: &mut Row,
+) -> Result<Verdict, String> {
     let mut kafka = vec!["--kafka".to_owned(), site.parts.boot.clone()];
     for (name, value) in site.scripts.kafka_properties() {
         kafka.extend(["--kafka-property".to_owned(), format!("{name}={value}")]);
@@ -71,7 +92,7 @@ pub(super) fn pass(site: &Site, dir: &Path, crowds: usize, late_answers: bool, r
         let trimmed = verdict.statistics.trimmed;
         row.misses.push(format!("{trimmed} receipts and messages are of records that nobody has read"));
     }
-    Ok(())
+    Ok(verdict)
 }
 
 fn create(dir: &Path, name: &str) -> Result<Stdio, String> {

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `mod.rs` | the life of a client, session after session |
 //! | `session.rs` | from the connection to the end |
+//! | `talk.rs` | one connection |
+//! | `takeover.rs` | another connection before this one ends, because the server drains |
 //! | `room.rs` | joining the room, its messages |
 //! | `sends.rs` | SENDs: the first time, their answers, again |
 //! | `link/` | how it is spoken to the server: one file for each transport |
@@ -18,6 +20,8 @@ mod outstanding;
 mod room;
 mod sends;
 mod session;
+mod takeover;
+mod talk;
 
 pub use failure::{Failure, Reason};
 pub use link::Transport;
@@ -44,9 +48,12 @@ use back_off::BackOff;
 use link::{Heard, Opening};
 use sends::Again;
 use session::{End, Session};
+use takeover::Overlap;
 
 /// A session that lasted this long was a good one.
 const SETTLED: Duration = Duration::from_secs(10);
+/// The server closes down and another one takes over.
+const RESTART: u16 = 1012;
 /// How long a server may take to say goodbye to a probe.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -97,6 +104,8 @@ struct Client {
     again: Again,
     /// What is sent again is known again.
     repeats: bool,
+    back_off: BackOff,
+    overlap: Overlap,
 }
 
 /// Connects, subscribes and leaves again, to hear whether a run can work at all.
@@ -137,17 +146,16 @@ impl Client {
             user: None,
             again: Again::default(),
             repeats: false,
+            back_off: BackOff::new(run.settings.back_off(), run.settings.after_restart()),
+            overlap: Overlap::default(),
         }
     }
 
     /// Session after session, until there is no point in another one (true) or the run ends.
     async fn sessions(&mut self, run: &Run) -> bool {
-        let mut back_off = BackOff::default();
         let mut end = run.end.clone();
         for attempt in 0.. {
-            let url = run.settings.url_of(self.number, attempt);
-            self.record(run, 1, || Event::Opening { url: run.settings.url[url].url.as_str().into() });
-            let opening = self.opening(run, url);
+            let opening = self.open(run, attempt);
             let from = opening.from.clone();
             let opened = tokio::select! {
                 opened = link::open(opening) => opened,
@@ -159,25 +167,25 @@ impl Client {
                     if failure.hopeless {
                         return true;
                     }
-                    back_off.next(failure.retry_after)
+                    self.back_off.next(failure.retry_after)
                 }
                 Ok(connection) => {
-                    self.sessions += 1;
-                    if self.sessions > 1 {
-                        run.counters.reconnects.up();
-                    }
-                    match Session::new(run, self, connection, from.as_deref()).live(end.clone()).await {
+                    match Session::new(run, self, connection, from.as_deref(), attempt).live(end.clone()).await {
                         End::Asked => return false,
-                        End::Cut { lasted, retry_after, hopeless } => {
+                        End::Cut { code, lasted, retry_after, hopeless } => {
                             // Who is cut again and again keeps backing off.
                             if lasted >= SETTLED {
-                                back_off.reset();
+                                self.back_off.reset();
                             }
                             if hopeless || run.settings.no_reconnect {
                                 return true;
                             }
                             let storm = run.settings.reconnect_at_once && lasted >= SETTLED / 10;
-                            if storm { retry_after.unwrap_or_default() } else { back_off.next(retry_after) }
+                            match code {
+                                _ if storm => retry_after.unwrap_or_default(),
+                                RESTART => self.back_off.restart(retry_after),
+                                _ => self.back_off.next(retry_after),
+                            }
                         }
                     }
                 }
@@ -191,7 +199,11 @@ impl Client {
         false
     }
 
-    fn opening<'a>(&self, run: &'a Run, url: usize) -> Opening<'a> {
+    /// Where it goes next.
+    fn open<'a>(&self, run: &'a Run, attempt: usize) -> Opening<'a> {
+        let url = run.settings.url_of(self.number, attempt);
+        let opening = || Event::Opening { url: run.settings.url[url].url.as_str().into() };
+        self.record(run, self.sessions + 1, opening);
         // Another server's message-ids say nothing about a place.
         let token = self.token.as_ref().filter(|token| token.parse::<MessageId>().is_ok());
         let from = token.filter(|_| !run.settings.no_resume).cloned();
@@ -201,7 +213,7 @@ impl Client {
     fn refused(&self, run: &Run, failure: &Failure) {
         run.counters.failures.up();
         run.counters.reasons.up(&failure.text);
-        self.record(run, 1, || Event::Refused {
+        self.record(run, self.sessions + 1, || Event::Refused {
             status: failure.status,
             why: failure.text.as_str().into(),
             retry_after: failure.retry_after.map(|pause| pause.as_secs()),
@@ -217,10 +229,10 @@ impl Client {
         }
     }
 
-    /// A line of the history, of the session that is `ahead` of the current one.
-    fn record<'e>(&self, run: &Run, ahead: u32, event: impl FnOnce() -> Event<'e>) {
+    /// A line of the history, of the session with this number.
+    fn record<'e>(&self, run: &Run, session: u32, event: impl FnOnce() -> Event<'e>) {
         if let Some(recorder) = &run.recorder {
-            recorder.record(Some((self.number, self.sessions + ahead)), &event());
+            recorder.record(Some((self.number, session)), &event());
         }
     }
 }

@@ -40,6 +40,12 @@ impl Outstanding {
         waiting
     }
 
+    /// Whether a SEND with this receipt waits.
+    pub(super) fn has(&self, receipt: u64) -> bool {
+        let at = receipt.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.ring.get(at)).is_some_and(Option::is_some)
+    }
+
     /// All that wait, because the session is over.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Waiting> {
         self.ring.drain(..).flatten()
@@ -62,8 +68,9 @@ mod tests {
         let waiting = |number| Waiting { number, attempt: 1, turn: 0, due: 0 };
         let receipts: Vec<_> = (5..9).map(|number| outstanding.push(waiting(number))).collect();
         assert_eq!(receipts, [0, 1, 2, 3]);
+        assert!(outstanding.has(1) && !outstanding.has(4));
         assert_eq!(outstanding.take(1), Some(waiting(6)));
-        assert_eq!(outstanding.take(1), None);
+        assert_eq!((outstanding.take(1), outstanding.has(1)), (None, false));
         assert_eq!(outstanding.take(4), None);
         assert_eq!(outstanding.take(0), Some(waiting(5)));
         assert_eq!(outstanding.len(), 2);

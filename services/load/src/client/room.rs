@@ -3,6 +3,7 @@
 use super::{
     link::{Joined, Message},
     session::Session,
+    takeover::Moving,
 };
 use crate::{clock, history::Event, latency, payload::Payload};
 
@@ -22,15 +23,14 @@ const SECRETS: [&str; 10] = [
 
 impl Session<'_> {
     /// SUBSCRIBE was confirmed, or must have been heard by now.
-    pub(super) fn join(&mut self, Joined { position, recovered, count }: Joined) {
-        if self.joined {
-            return;
+    pub(super) fn enter(&mut self, joined: &Joined) {
+        let (run, Joined { position, recovered, count }) = (self.run, joined);
+        let (recovered, count) = (*recovered, *count);
+        if !std::mem::replace(&mut self.joined, true) {
+            run.counters.joined.up();
         }
-        let run = self.run;
-        self.joined = true;
-        run.counters.joined.up();
         run.checker.joined(self.client.member, recovered == Some(true));
-        self.client.record(run, 0, || Event::Joined {
+        self.client.record(run, self.talk.number, || Event::Joined {
             room: (*self.client.room).into(),
             position: position.as_deref().map(Into::into),
             recovered,
@@ -45,17 +45,22 @@ impl Session<'_> {
             Some(false) => run.counters.not_recovered.up(),
             None => {}
         }
-        self.client.token = position;
+        self.client.token.clone_from(position);
     }
 
-    pub(super) fn message(&mut self, message: &Message) {
+    /// A message came in that session.
+    pub(super) fn message(&mut self, number: u32, message: &Message) {
         let run = self.run;
         let id = message.id.as_str();
+        let payload = Payload::read(&message.body);
+        let new = self.client.overlap.is_new(id, matches!(self.moving, Moving::Not));
+        self.tell_message(number, message, payload.as_ref(), !new);
+        if !new {
+            return;
+        }
         let token = self.client.token.get_or_insert_default();
         token.clear();
         token.push_str(id);
-        let payload = Payload::read(&message.body);
-        self.tell_message(message, payload.as_ref());
         let Some(payload) = payload.filter(|payload| payload.run == run.id) else {
             return run.counters.foreign.up();
         };
@@ -65,13 +70,14 @@ impl Session<'_> {
         run.checker.delivered(self.client.member, &payload, id, message.body.len(), run.settings.body as usize);
     }
 
-    fn tell_message(&self, message: &Message, payload: Option<&Payload>) {
+    fn tell_message(&self, number: u32, message: &Message, payload: Option<&Payload>, discarded: bool) {
         let (run, id) = (self.run, message.id.as_str());
         let room = &*self.client.room;
         let Some(payload) = payload else {
-            return self.client.record(run, 0, || Event::Foreign { room: room.into(), id: id.into() });
+            let foreign = || Event::Foreign { room: room.into(), id: id.into(), discarded };
+            return self.client.record(run, number, foreign);
         };
-        self.client.record(run, 0, || Event::Message {
+        self.client.record(run, number, || Event::Message {
             room: room.into(),
             id: id.into(),
             ts: message.ts,
@@ -84,6 +90,7 @@ impl Session<'_> {
             size: message.body.len(),
             damaged: payload.run == run.id && message.body.len() != run.settings.body as usize,
             leaked: message.leaked.as_deref().map(Into::into),
+            discarded,
         });
     }
 }

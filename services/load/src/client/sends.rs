@@ -7,6 +7,7 @@ use super::{
     link::{Problem, Say},
     outstanding::Waiting,
     session::{Ended, Session},
+    talk::Talk,
 };
 use crate::{
     clock,
@@ -53,7 +54,7 @@ impl Client {
     }
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     /// Sends everything that is due, as long as the server reads and answers. What waits for that keeps its time.
     pub(super) fn send_due(&mut self) -> Result<(), Ended> {
         if !self.joined || self.leaving {
@@ -90,7 +91,7 @@ impl Session<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.link.is_full() || self.outstanding.len() >= WINDOW
+        self.talk.link.is_full() || self.talk.outstanding.len() >= WINDOW
     }
 
     fn send(&mut self, due: u64) -> Result<(), Ended> {
@@ -98,7 +99,7 @@ impl Session<'_> {
         let number = self.client.sent;
         self.client.sent += 1;
         self.client.turn += 1;
-        let turn = run.checker.sent(member, self.client.sessions, number, due);
+        let turn = run.checker.sent(member, self.talk.number, number, due);
         run.counters.sent.up();
         self.write(Waiting { number, attempt: 1, turn, due })
     }
@@ -110,23 +111,28 @@ impl Session<'_> {
         let payload =
             Payload { run: run.id, room: client.member.room, turn, sender: client.number, number, due, attempt };
         let body = payload.write(settings.body as usize);
-        let key = (settings.keys && self.keys).then(|| format!("{:08x}-{}-{number}", run.id, client.number));
-        let receipt = (!settings.dialect.no_receipts).then(|| self.outstanding.push(send));
+        let key = (settings.keys && self.talk.keys).then(|| format!("{:08x}-{}-{number}", run.id, client.number));
+        let receipt = (!settings.dialect.no_receipts).then(|| self.talk.outstanding.push(send));
         // First the line, then the message: what comes of it lies behind it.
-        self.client.record(run, 0, || Event::Send {
+        self.client.record(run, self.talk.number, || Event::Send {
             n: number,
             attempt,
             room: (*client.room).into(),
             key: key.as_deref().map(Into::into),
             size: body.len(),
         });
-        self.link.say(Say { receipt, key, body }).map_err(Ended::cut)
+        self.talk.link.say(Say { receipt, key, body }).map_err(Ended::cut)
     }
 
-    /// A SEND is stored.
-    pub(super) fn receipted(&mut self, receipt: u64, id: Option<&str>, ts: Option<i64>) {
+    /// The connection whose session has this number.
+    fn talk_of(&mut self, number: u32) -> Option<&mut Talk<'a>> {
+        if self.talk.number == number { Some(&mut self.talk) } else { self.moving.talk() }
+    }
+
+    /// A SEND is stored, says that session.
+    pub(super) fn receipted(&mut self, number: u32, receipt: u64, id: Option<&str>, ts: Option<i64>) {
         let run = self.run;
-        let Some(send) = self.outstanding.take(receipt) else {
+        let Some(send) = self.talk_of(number).and_then(|talk| talk.outstanding.take(receipt)) else {
             return run.counters.errors.up("RECEIPT that nobody waits for");
         };
         run.counters.receipted.up();
@@ -134,16 +140,15 @@ impl Session<'_> {
         latency::record(&mut run.latency.of(self.client.number).receipt, late);
         run.checker.receipted(self.client.member, send.turn, id);
         let Waiting { number: n, attempt, .. } = send;
-        self.client.record(run, 0, || Event::Receipt { n, attempt, id: id.map(Into::into), ts });
+        self.client.record(run, number, || Event::Receipt { n, attempt, id: id.map(Into::into), ts });
     }
 
-    /// A problem that answers a SEND, or something else that was called like one.
-    pub(super) fn failed(&mut self, receipt: u64, problem: &Problem) -> Result<(), Ended> {
-        self.note(problem);
+    /// A problem that answers a SEND of that session.
+    pub(super) fn failed(&mut self, number: u32, receipt: u64, problem: &Problem) {
         let run = self.run;
-        let Some(send) = self.outstanding.take(receipt) else { return self.tell(problem) };
+        let Some(send) = self.talk_of(number).and_then(|talk| talk.outstanding.take(receipt)) else { return };
         let Problem { code, refused, soft, retry_after, .. } = *problem;
-        self.client.record(run, 0, || Event::Failed {
+        self.client.record(run, number, || Event::Failed {
             n: send.number,
             attempt: send.attempt,
             code,
@@ -160,6 +165,5 @@ impl Session<'_> {
             run.counters.refused.up();
             run.checker.refused(self.client.member, send.turn);
         }
-        Ok(())
     }
 }

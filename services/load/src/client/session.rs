@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -12,15 +13,14 @@ use tokio::{
 
 use super::{
     Client, Run,
-    link::{Connection, Heard, Joined, Link, Problem},
-    outstanding::Outstanding,
+    link::{Connection, Heard, Joined, Problem},
+    takeover::{Moved, Moving},
+    talk::Talk,
 };
 use crate::history::{Event, Why};
 
-/// Silence of this many heart-beat intervals is the end.
-const TOLERANCE: u32 = 3;
 /// How long a server may take to confirm SUBSCRIBE, or the goodbye.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// A client counts as subscribed this much later where nothing confirms it.
 const NO_BARRIER: Duration = Duration::from_secs(1);
 
@@ -29,14 +29,14 @@ pub(super) enum End {
     /// The run is over.
     Asked,
     /// Cut.
-    Cut { lasted: Duration, retry_after: Option<Duration>, hopeless: bool },
+    Cut { code: u16, lasted: Duration, retry_after: Option<Duration>, hopeless: bool },
 }
 
 /// The end as it was seen.
 pub(super) struct Ended {
-    code: u16,
-    why: Why,
-    text: String,
+    pub(super) code: u16,
+    pub(super) why: Why,
+    pub(super) text: String,
 }
 
 impl Ended {
@@ -44,26 +44,34 @@ impl Ended {
     pub(super) fn cut(text: String) -> Ended {
         Ended { code: 1006, why: Why::Cut, text }
     }
+
+    /// We asked for it.
+    pub(super) fn goodbye() -> Ended {
+        Ended { code: 1000, why: Why::Asked, text: "goodbye".to_owned() }
+    }
 }
 
 pub(super) struct Session<'a> {
     pub(super) run: &'a Run,
     pub(super) client: &'a mut Client,
-    pub(super) link: Box<dyn Link + 'a>,
-    /// SENDs can carry keys.
-    pub(super) keys: bool,
-    beat: Option<Duration>,
-    pulse: Option<Duration>,
-    pub(super) outstanding: Outstanding,
+    pub(super) talk: Talk<'a>,
+    pub(super) moving: Moving<'a>,
+    /// Which of the URLs came last.
+    pub(super) attempt: usize,
     pub(super) joined: bool,
     pub(super) leaving: bool,
     /// The next SEND is late because of the server.
     pub(super) held_up: bool,
-    since: Instant,
-    heard: Instant,
+    /// It could not even ask for its room.
+    stillborn: Option<Ended>,
     error: bool,
     retry_after: Option<Duration>,
     hopeless: bool,
+}
+
+enum Step<'a> {
+    Heard(Heard),
+    Moved(Moved<'a>),
 }
 
 impl<'a> Session<'a> {
@@ -72,37 +80,19 @@ impl<'a> Session<'a> {
         client: &'a mut Client,
         connection: Connection<'a>,
         from: Option<&str>,
+        attempt: usize,
     ) -> Session<'a> {
-        let Connection { link, beat, pulse, user, server, keys, repeats } = connection;
-        let now = Instant::now();
-        client.record(run, 0, || Event::Connected {
-            user: user.as_deref().map(Into::into),
-            server: server.as_deref().map(Into::into),
-        });
-        // Under another name the same key is another message.
-        if client.user != user {
-            client.give_up(run);
-            client.user = user;
-        }
-        client.repeats = repeats;
-        client.record(run, 0, || Event::Subscribe {
-            room: (*client.room).into(),
-            from: from.map(Into::into),
-            history: None,
-        });
+        let (talk, stillborn) = Talk::begin(run, client, connection, from);
         Session {
             run,
             client,
-            link,
-            keys,
-            beat,
-            pulse,
-            outstanding: Outstanding::default(),
+            talk,
+            moving: Moving::Not,
+            attempt,
             joined: false,
             leaving: false,
             held_up: false,
-            since: now,
-            heard: now,
+            stillborn,
             error: false,
             retry_after: None,
             hopeless: false,
@@ -111,51 +101,50 @@ impl<'a> Session<'a> {
 
     /// From SUBSCRIBE to the end.
     pub(super) async fn live(mut self, end: watch::Receiver<bool>) -> End {
-        let Ended { code, why, text } = self.until_closed(end).await;
+        let ended = match self.stillborn.take() {
+            Some(ended) => ended,
+            None => self.until_closed(end).await,
+        };
+        self.stop_moving();
         let run = self.run;
-        let last = self.client.token.as_deref();
-        self.client.record(run, 0, || Event::Close {
-            code,
-            why,
-            text: text.as_str().into(),
-            last: last.map(Into::into),
-        });
         if self.leaving {
             // What is still owed or unanswered now is for the checker to judge.
-            return End::Asked;
+            self.talk.outstanding.drain().for_each(drop);
         }
-        if self.joined {
+        if self.joined && !self.leaving {
             run.counters.joined.down();
             let may_resume = !run.settings.no_resume && self.client.token.is_some();
             if may_resume { run.checker.cut(self.client.member) } else { run.checker.left(self.client.member) }
         }
-        self.outstanding.drain().for_each(|send| self.client.unknown(run, send, None));
-        run.counters.closes.up(&text);
-        End::Cut { lasted: self.since.elapsed(), retry_after: self.retry_after, hopeless: self.hopeless }
+        self.talk.close(run, self.client, &ended);
+        if self.leaving {
+            return End::Asked;
+        }
+        run.counters.closes.up(&ended.text);
+        let (code, lasted) = (ended.code, self.talk.since.elapsed());
+        End::Cut { code, lasted, retry_after: self.retry_after, hopeless: self.hopeless }
     }
 
     /// Says how it ended.
     async fn until_closed(&mut self, mut end: watch::Receiver<bool>) -> Ended {
-        if let Err(why) = self.link.join() {
-            return Ended::cut(why);
-        }
         let run = self.run;
         let number = self.client.number;
-        let every = self.beat.or(self.pulse).unwrap_or(PATIENCE).min(PATIENCE);
-        let mut beats = interval(every);
+        let mut beats = interval(self.talk.every().unwrap_or(PATIENCE).min(PATIENCE));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let barrier = sleep(NO_BARRIER);
         tokio::pin!(barrier);
         loop {
             let sends = self.joined && !self.leaving;
             let again = self.client.again_in().filter(|pause| sends && !pause.is_zero());
+            // Who is on the move arrives first.
+            let stays = !self.leaving && self.moving.has_left();
             let step = tokio::select! {
-                heard = poll_fn(|cx| self.link.poll_next(cx)) => self.handle(heard),
+                step = poll_fn(|cx| self.poll(cx)) => self.handle(step),
                 () = run.timetable.turn(number), if sends => Ok(()),
                 () = sleep(again.unwrap_or_default()), if again.is_some() => Ok(()),
-                _ = end.wait_for(|end| *end), if !self.leaving => self.leave(),
+                _ = end.wait_for(|end| *end), if stays => self.leave(),
                 _ = beats.tick() => self.tick(),
-                () = &mut barrier, if run.settings.dialect.no_barrier && !self.joined => { self.join(Joined::default()); Ok(()) }
+                () = &mut barrier, if run.settings.dialect.no_barrier && !self.joined => { self.enter(&Joined::default()); Ok(()) }
             };
             if let Err(ended) = step.and_then(|()| self.send_due()) {
                 return ended;
@@ -163,17 +152,40 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn handle(&mut self, heard: Heard) -> Result<(), Ended> {
-        self.heard = Instant::now();
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step<'a>> {
+        if let Poll::Ready(heard) = self.talk.link.poll_next(cx) {
+            return Poll::Ready(Step::Heard(heard));
+        }
+        self.moving.poll(cx).map(Step::Moved)
+    }
+
+    fn handle(&mut self, step: Step<'a>) -> Result<(), Ended> {
+        let heard = match step {
+            Step::Heard(heard) => heard,
+            Step::Moved(moved) => {
+                self.moved(moved);
+                return Ok(());
+            }
+        };
+        self.talk.heard = Instant::now();
+        let number = self.talk.number;
         match heard {
             Heard::Life | Heard::Drained => {}
-            Heard::Joined(joined) => self.join(joined),
-            Heard::Message(message) => self.message(&message),
+            Heard::Joined(joined) if self.joined => drop(joined),
+            Heard::Joined(joined) => self.enter(&joined),
+            Heard::Message(message) => self.message(number, &message),
             Heard::Place(token) => self.client.token = Some(token),
-            Heard::Stored { receipt, id, ts } => self.receipted(receipt, id.as_deref(), ts),
-            Heard::Failed(receipt, problem) => return self.failed(receipt, &problem),
+            Heard::Stored { receipt, id, ts } => self.receipted(number, receipt, id.as_deref(), ts),
+            Heard::Notice { after, deadline } => self.noticed(after, deadline),
+            Heard::Failed(receipt, problem) => {
+                self.note(&problem);
+                if !self.talk.outstanding.has(receipt) {
+                    return self.tell(&problem);
+                }
+                self.failed(number, receipt, &problem);
+            }
             Heard::Problem(problem) => return self.problem(&problem),
-            Heard::Goodbye => return Err(Ended { code: 1000, why: Why::Asked, text: "goodbye".to_owned() }),
+            Heard::Goodbye => return Err(Ended::goodbye()),
             Heard::Closed(Ok(code)) => {
                 self.hopeless |= code >= 4500;
                 let why = if self.error { Why::Error } else { Why::Server };
@@ -185,7 +197,7 @@ impl<'a> Session<'a> {
     }
 
     /// Counts it; unless it is soft, the end follows.
-    pub(super) fn note(&mut self, problem: &Problem) {
+    fn note(&mut self, problem: &Problem) {
         let errors = &self.run.counters.errors;
         if problem.soft {
             return errors.up(&format!("soft {}", problem.text));
@@ -202,17 +214,17 @@ impl<'a> Session<'a> {
         self.tell(problem)
     }
 
-    pub(super) fn tell(&mut self, problem: &Problem) -> Result<(), Ended> {
+    fn tell(&mut self, problem: &Problem) -> Result<(), Ended> {
         let Problem { code, soft, joining, .. } = *problem;
-        let text = problem.text.as_str();
+        let (text, number) = (problem.text.as_str(), self.talk.number);
         if code == Some(410) && !soft {
-            self.client.record(self.run, 0, || Event::Gap { room: (*self.client.room).into(), code: 410 });
+            self.client.record(self.run, number, || Event::Gap { room: (*self.client.room).into(), code: 410 });
             // Nothing told it that what it asked for is gone.
             if !self.joined {
                 self.client.token = None;
             }
         } else {
-            self.client.record(self.run, 0, || Event::Error { code, text: text.into() });
+            self.client.record(self.run, number, || Event::Error { code, text: text.into() });
         }
         if !soft || !joining {
             return Ok(());
@@ -222,18 +234,16 @@ impl<'a> Session<'a> {
     }
 
     fn tick(&mut self) -> Result<(), Ended> {
-        let silence = self.heard.elapsed();
-        if self.pulse.is_some_and(|pulse| silence > pulse * TOLERANCE) {
-            return Err(Ended::cut("no heart-beat of the server".to_owned()));
-        }
-        if !self.joined && self.since.elapsed() > PATIENCE {
+        self.tick_other();
+        if !self.joined && self.talk.since.elapsed() > PATIENCE {
             return Err(Ended::cut("SUBSCRIBE was not confirmed".to_owned()));
         }
-        if self.beat.is_some() { self.link.beat().map_err(Ended::cut) } else { Ok(()) }
+        self.talk.tick()
     }
 
     fn leave(&mut self) -> Result<(), Ended> {
+        self.stop_moving();
         self.leaving = true;
-        self.link.leave().map_err(Ended::cut)
+        self.talk.link.leave().map_err(Ended::cut)
     }
 }

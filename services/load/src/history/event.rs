@@ -83,6 +83,9 @@ pub enum Event<'a> {
         /// `server`
         #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
         server: Option<Cow<'a, str>>,
+        /// The server, as a balancer in front of it calls it.
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        edge: Option<Cow<'a, str>>,
     },
     /// An attempt to connect failed.
     Refused {
@@ -167,6 +170,13 @@ pub enum Event<'a> {
         #[serde(borrow)]
         why: Cow<'a, str>,
     },
+    /// The server drains: a MESSAGE on `/session/notices`.
+    Notice {
+        /// When the client should make another connection, in milliseconds from now.
+        after_ms: u64,
+        /// When it is closed if it has not.
+        deadline_ms: u64,
+    },
     /// MESSAGE that a load generator sent.
     Message {
         /// The room of the subscription.
@@ -201,6 +211,9 @@ pub enum Event<'a> {
         /// A header that must never reach a room.
         #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
         leaked: Option<Cow<'a, str>>,
+        /// The client knows it from its other session, of which this one takes over, or which takes over from this one.
+        #[serde(default, skip_serializing_if = "is_false")]
+        discarded: bool,
     },
     /// MESSAGE that no load generator sent.
     Foreign {
@@ -210,6 +223,9 @@ pub enum Event<'a> {
         /// `message-id`
         #[serde(borrow)]
         id: Cow<'a, str>,
+        /// As with a MESSAGE that a load generator sent.
+        #[serde(default, skip_serializing_if = "is_false")]
+        discarded: bool,
     },
     /// ERROR 410: messages were missed.
     Gap {

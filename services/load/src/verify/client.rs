@@ -9,9 +9,24 @@ use super::{findings::Scene, log::At};
 /// A client.
 #[derive(Default)]
 pub(super) struct Client {
-    pub(super) session: Option<Session>,
-    /// How its session before ended.
+    /// Those that are open: two while one takes over from the other.
+    pub(super) sessions: Vec<Session>,
+    /// How its session before ended, if there is none now that has joined.
     pub(super) closed: Option<Closed>,
+    /// The furthest place that a session which is over has shown.
+    pub(super) shown: Option<Place>,
+}
+
+/// A log and a rank in it.
+pub(super) type Place = (usize, u32);
+
+/// The furthest places that a client's other sessions have shown.
+#[derive(Clone, Copy)]
+pub(super) struct Others {
+    /// Of one that is open, too.
+    pub(super) beside: Option<Place>,
+    /// Of those that are over.
+    pub(super) before: Option<Place>,
 }
 
 /// The end of a session.
@@ -27,6 +42,11 @@ pub(super) struct Session {
     /// As the server calls it; [`NOBODY`](super::log::NOBODY) if it did not say.
     pub(super) user: u32,
     pub(super) room: u32,
+    pub(super) joined: bool,
+    /// It goes on where another one was.
+    pub(super) recovered: bool,
+    /// The furthest place that it has shown.
+    pub(super) shown: Option<Place>,
     pub(super) from: Option<MessageId>,
     /// `x-history` was asked: what is replayed begins somewhere.
     pub(super) history: bool,
@@ -68,6 +88,9 @@ impl Session {
             number,
             user,
             room: u32::MAX,
+            joined: false,
+            recovered: false,
+            shown: None,
             from: None,
             history: false,
             view: View::default(),
@@ -77,6 +100,28 @@ impl Session {
             receipts: 0,
             lost: Vec::new(),
             resumed_after: None,
+        }
+    }
+}
+
+impl Client {
+    /// The session with this number, out of the open ones.
+    pub(super) fn take(&mut self, number: u32) -> Option<Session> {
+        let at = self.sessions.iter().position(|session| session.number == number)?;
+        Some(self.sessions.swap_remove(at))
+    }
+
+    /// What the sessions that are not taken have shown.
+    pub(super) fn others(&self) -> Others {
+        let beside = self.sessions.iter().filter_map(|session| session.shown).max();
+        Others { beside, before: self.shown }
+    }
+
+    /// A session is over. Its client is away, unless another one has taken over.
+    pub(super) fn ended(&mut self, session: &Session, closed: Closed) {
+        self.shown = self.shown.max(session.shown);
+        if !self.sessions.iter().any(|other| other.joined && other.number > session.number) {
+            self.closed = Some(closed);
         }
     }
 }

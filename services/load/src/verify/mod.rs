@@ -38,8 +38,8 @@ use crate::{
     history::{Event, VERSION, Why},
 };
 use chat_proto::MessageId;
-use client::{Client, Closed, Sent, Session};
-use log::{Found, NOBODY};
+use client::{Client, Closed, Others, Sent, Session};
+use log::{At, Found, NOBODY};
 use merge::{Line, Merge};
 use rules::Told;
 
@@ -62,6 +62,8 @@ pub struct Options {
     pub fault_at: Vec<u64>,
 }
 
+/// A server that drains closes with this those who have not moved by themselves.
+const DRAINED: u16 = 1012;
 /// More clients than this has no run.
 const MOST_CLIENTS: u32 = 1_000_000;
 
@@ -144,28 +146,31 @@ impl Judge {
             Event::Connected { user, .. } => {
                 let user = user.map_or(NOBODY, |user| self.log.users.number(&user));
                 self.statistics.connected(scene.session);
-                client.session = Some(Session::new(scene.session, user));
+                client.sessions.push(Session::new(scene.session, user));
             }
             Event::Refused { .. } => self.statistics.refused_to_connect(scene.t),
             Event::Joined { position, recovered, .. } => {
-                self.statistics.joined(client.closed, scene.t, recovered);
-                self.joined(client, scene, position.as_deref(), recovered);
-                client.closed = None;
+                let Some(mut session) = client.take(scene.session) else { return };
+                let takes_over = client.sessions.iter().any(|other| other.joined).then_some(DRAINED);
+                let before = takes_over.map(|code| Closed { t: scene.t, code }).or(client.closed.take());
+                self.statistics.joined(before, scene.t, recovered);
+                self.joined(&mut session, scene, position.as_deref(), recovered, before);
+                client.sessions.push(session);
             }
             Event::Gap { .. } => self.statistics.gaps += 1,
             event => {
-                let Some(mut session) = client.session.take() else { return };
-                let of_it = session.number == scene.session;
-                match of_it.then(|| self.in_session(&mut session, scene, event)).flatten() {
-                    Some(closed) => client.closed = Some(closed),
-                    None => client.session = Some(session),
+                let Some(mut session) = client.take(scene.session) else { return };
+                let others = client.others();
+                match self.in_session(&mut session, others, scene, event) {
+                    Some(closed) => client.ended(&session, closed),
+                    None => client.sessions.push(session),
                 }
             }
         }
     }
 
     /// Says how the session ended, if it did.
-    fn in_session(&mut self, session: &mut Session, scene: Scene, event: Event<'_>) -> Option<Closed> {
+    fn in_session(&mut self, session: &mut Session, others: Others, scene: Scene, event: Event<'_>) -> Option<Closed> {
         let send = |n, attempt| Load { run: scene.run, client: scene.client, n, attempt };
         match event {
             Event::Subscribe { room, from, history } => {
@@ -192,12 +197,16 @@ impl Judge {
                 self.statistics.failed(scene.t, sent.map(|sent| sent.scene.t), outcome);
                 self.failed(scene, send(n, attempt), outcome);
             }
-            Event::Message { id, ts, sender, from, n, attempt, run, damaged, leaked, .. } => {
+            Event::Message { id, ts, sender, from, n, attempt, run, damaged, leaked, discarded, .. } => {
                 let load = Load { run: run.unwrap_or(scene.run), client: from, n, attempt };
                 let (sender, leaked) = (sender.as_deref(), leaked.as_deref());
-                self.message(session, scene, &id, Some(Told { load, ts, sender, damaged, leaked }));
+                let at = self.message(session, scene, &id, Some(Told { load, ts, sender, damaged, leaked }));
+                self.shown(session, others, scene, at, discarded);
             }
-            Event::Foreign { id, .. } => self.message(session, scene, &id, None),
+            Event::Foreign { id, discarded, .. } => {
+                let at = self.message(session, scene, &id, None);
+                self.shown(session, others, scene, at, discarded);
+            }
             Event::Close { code, why, .. } => {
                 let waiting = session.unanswered.values().map(|sent| sent.scene.t).collect();
                 self.statistics.closed(scene.t, code, why, waiting);
@@ -210,7 +219,8 @@ impl Judge {
         None
     }
 
-    fn message(&mut self, session: &mut Session, scene: Scene, id: &str, told: Option<Told<'_>>) {
+    /// Its record, if the log has it.
+    fn message(&mut self, session: &mut Session, scene: Scene, id: &str, told: Option<Told<'_>>) -> Option<At> {
         self.statistics.messages += 1;
         match id.parse::<MessageId>().map(|id| self.log.find(id)) {
             Ok(Found::Here(at)) => {
@@ -219,10 +229,12 @@ impl Judge {
                 if let Some(told) = told {
                     self.sender(scene, at, told);
                 }
+                return Some(at);
             }
             Ok(Found::Trimmed(_)) => self.statistics.trimmed += 1,
             Ok(Found::Missing) | Err(_) => self.no_record(scene, id),
         }
+        None
     }
 
     fn judge_session(&mut self, session: &mut Session, scene: Scene, why: Option<Why>, how: &'static str) {
@@ -235,8 +247,9 @@ impl Judge {
     fn finish(&mut self) {
         for file in 0..self.clients.len() {
             let Some(RunFacts { run, last_t, .. }) = self.runs[file] else { continue };
-            for (number, client) in mem::take(&mut self.clients[file]).into_iter().enumerate() {
-                let Some(mut session) = client.session else { continue };
+            let clients = mem::take(&mut self.clients[file]).into_iter().enumerate();
+            let open = clients.flat_map(|(number, client)| client.sessions.into_iter().map(move |of| (number, of)));
+            for (number, mut session) in open {
                 let (file, client, number) = (file as u32, number as u32, session.number);
                 let scene = Scene { file, line: u64::MAX, t: last_t, run, client, session: number };
                 self.statistics.unanswered += session.unanswered.len() as u64;

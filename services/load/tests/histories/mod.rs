@@ -163,7 +163,7 @@ impl World {
         if dice.one_in(5) {
             self.tell(client, Event::Refused { status: Some(503), why: "starting".into(), retry_after: Some(1) });
         }
-        self.tell(client, Event::Connected { user: Some(user.into()), server: None });
+        self.tell(client, Event::Connected { user: Some(user.into()), server: None, edge: None });
         let (room, from) = (self.clients[client].room, self.clients[client].token.clone());
         let name = format!("room-{room}");
         let asked = from.is_some();

@@ -216,7 +216,7 @@ fn other_user(world: &mut World, dice: &mut Dice) -> bool {
     let stored = |line: &Line| world.lines.iter().any(|l| key(l) == key(line) && matches!(l.1, Event::Receipt { .. }));
     let connected = where_(world, |at, line| (matches!(line.1, Event::Connected { .. }) && stored(line)).then_some(at));
     let Some(at) = dice.pick(&connected) else { return false };
-    world.lines[at].1 = Event::Connected { user: Some("eve".into()), server: None };
+    world.lines[at].1 = Event::Connected { user: Some("eve".into()), server: None, edge: None };
     true
 }
 

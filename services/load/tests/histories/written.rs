@@ -107,7 +107,7 @@ impl World {
 /// The MESSAGE of a record.
 pub fn message(record: &Stored) -> Event<'static> {
     let (room, id) = (format!("room-{}", record.room).into(), record.id().into());
-    let Some((from, n, attempt)) = record.load else { return Event::Foreign { room, id } };
+    let Some((from, n, attempt)) = record.load else { return Event::Foreign { room, id, discarded: false } };
     Event::Message {
         room,
         id,
@@ -121,6 +121,7 @@ pub fn message(record: &Stored) -> Event<'static> {
         size: 200,
         damaged: false,
         leaked: None,
+        discarded: false,
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn open(opening: Opening<'_>) -> Result<Connection<'_>, Failure
         joined: false,
     };
     let pulse = Some(PULSE);
-    Ok(Connection { link: Box::new(link), beat: None, pulse, user, server: None, keys: true, repeats })
+    Ok(Connection { link: Box::new(link), beat: None, pulse, user, server: None, edge: None, keys: true, repeats })
 }
 
 impl Events<'_> {

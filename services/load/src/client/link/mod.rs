@@ -104,6 +104,8 @@ pub(super) struct Connection<'a> {
     pub(super) user: Option<String>,
     /// What it calls itself.
     pub(super) server: Option<String>,
+    /// What a balancer in front of it calls it.
+    pub(super) edge: Option<String>,
     /// Messages can carry keys.
     pub(super) keys: bool,
     /// A message that is sent again with its key comes from the same sender, so that it is known again.
@@ -133,6 +135,8 @@ pub(super) enum Heard {
     Place(String),
     /// A message to the room is stored.
     Stored { receipt: u64, id: Option<String>, ts: Option<i64> },
+    /// The server drains: another connection should take over after this time.
+    Notice { after: Duration, deadline: Duration },
     /// A message to the room was not taken, or nobody knows.
     Failed(u64, Problem),
     /// Something else is wrong.
@@ -200,10 +204,11 @@ pub(super) trait Link: Send {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Heard>;
 }
 
+/// A connection that is being made. Boxed: it is much larger than what a client needs later.
+pub(super) type Opened<'a> = Pin<Box<dyn Future<Output = Result<Connection<'a>, Failure>> + Send + 'a>>;
+
 /// From a URL to a connection, and into the room where the transport has no two steps.
 pub(super) async fn open(opening: Opening<'_>) -> Result<Connection<'_>, Failure> {
-    // Boxed: it is much larger than what a client needs later.
-    type Opened<'a> = Pin<Box<dyn Future<Output = Result<Connection<'a>, Failure>> + Send + 'a>>;
     let opened: Opened<'_> = match opening.run.settings.transport_of(opening.number) {
         Transport::Stomp => Box::pin(stomp::open(opening)),
         Transport::Socket => Box::pin(socket::open(opening)),

@@ -80,7 +80,16 @@ pub(super) async fn open(opening: Opening<'_>, long: bool) -> Result<Connection<
     }
     link.http = http;
     link.join(&answer).map_err(|why| Failure::new(Reason::Upgrade, why))?;
-    Ok(Connection { link: Box::new(link), beat: None, pulse: None, user, server: None, keys: true, repeats })
+    Ok(Connection {
+        link: Box::new(link),
+        beat: None,
+        pulse: None,
+        user,
+        server: None,
+        edge: None,
+        keys: true,
+        repeats,
+    })
 }
 
 impl Polling<'_> {

@@ -31,15 +31,16 @@ pub(super) async fn open(opening: Opening<'_>) -> Result<Connection<'_>, Failure
     let after = opening.from.as_ref().map(|from| format!("?after={from}")).unwrap_or_default();
     let authority = target.url.split('/').nth(2).unwrap_or_default();
     let url = format!("ws://{authority}{path}{after}");
-    let socket = WebSocket::open(target, &url, "", opening.token()).await;
-    let socket = socket.map_err(|failure| {
+    let opened = WebSocket::open(target, &url, "", opening.token()).await;
+    let (socket, edge) = opened.map_err(|failure| {
         let hopeless = matches!(failure.status, Some(400 | 401 | 403 | 404));
         Failure { hopeless, ..failure }
     })?;
     let receipts = !opening.run.settings.dialect.no_receipts;
     let user = opening.token().and_then(json::subject);
     let link = Box::new(Socket { socket, receipts, leaving: false });
-    Ok(Connection { link, beat: None, pulse: Some(PULSE), user, server: None, keys: false, repeats: false })
+    let (keys, repeats) = (false, false);
+    Ok(Connection { link, beat: None, pulse: Some(PULSE), user, server: None, edge, keys, repeats })
 }
 
 impl Socket {

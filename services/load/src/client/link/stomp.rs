@@ -22,6 +22,8 @@ const JOIN: &str = "join";
 const BYE: &str = "bye";
 /// The subscription on which soft errors come.
 const ERRORS: &str = "errors";
+/// The one on which the server says that it drains.
+const NOTICES: &str = "notices";
 
 /// Labels of ERRORs after which a SEND is certainly not stored; those with `send_refused_` are, too.
 const REFUSALS: [&str; 6] = ["log_away", "forbidden", "unknown_destination", "too_large", "rate_limited", "too_many"];
@@ -31,12 +33,14 @@ struct Stomp<'a> {
     socket: WebSocket,
     decoder: ServerDecoder,
     version: Version,
+    /// The server says when it drains, and we want to hear it.
+    notices: bool,
 }
 
 pub(super) async fn open(opening: Opening<'_>) -> Result<Connection<'_>, Failure> {
     let (target, dialect) = (opening.target(), &opening.run.settings.dialect);
-    let socket = WebSocket::open(target, &target.url, &dialect.subprotocols, None).await?;
-    let mut stomp = Stomp { opening, socket, decoder: ServerDecoder::new(), version: Version::V1_2 };
+    let (socket, edge) = WebSocket::open(target, &target.url, &dialect.subprotocols, None).await?;
+    let mut stomp = Stomp { opening, socket, decoder: ServerDecoder::new(), version: Version::V1_2, notices: false };
     let dead = |text| Failure::new(Reason::Stomp, text);
     stomp.connect().map_err(dead)?;
     loop {
@@ -46,7 +50,9 @@ pub(super) async fn open(opening: Opening<'_>) -> Result<Connection<'_>, Failure
                 let (beat, pulse) = agreed(dialect.heart_beat, &frame);
                 let text = |name| frame.headers.get(name).map(str::to_owned);
                 let (user, server) = (text("user-name"), text("server"));
-                return Ok(Connection { link: Box::new(stomp), beat, pulse, user, server, keys: true, repeats: true });
+                stomp.notices = frame.headers.get("drain-notice") == Some("1") && stomp.opening.run.settings.notices();
+                let (link, keys, repeats) = (Box::new(stomp), true, true);
+                return Ok(Connection { link, beat, pulse, user, server, edge, keys, repeats });
             }
             Ok(frame) if frame.command == Command::Error => {
                 let Problem { code, text, retry_after, .. } = problem(&frame);
@@ -134,6 +140,9 @@ impl Link for Stomp<'_> {
             let headers = [("id", ERRORS), ("destination", "/user/queue/errors")];
             self.write(Command::Subscribe, &headers, &[], b"")?;
         }
+        if self.notices {
+            self.write(Command::Subscribe, &[("id", NOTICES), ("destination", "/session/notices")], &[], b"")?;
+        }
         let destination = format!("{}{}", settings.dialect.destination_prefix, self.opening.room);
         let from = self.opening.from.clone();
         let optional = [("receipt", (!settings.dialect.no_barrier).then_some(JOIN)), ("x-from", from.as_deref())];
@@ -177,6 +186,7 @@ fn heard(frame: ServerFrame) -> Heard {
     let get = |name| frame.headers.get(name);
     match frame.command {
         Command::Message if get("subscription") == Some(ERRORS) => failed(&frame),
+        Command::Message if get("subscription") == Some(NOTICES) => notice(&frame),
         Command::Message => Heard::Message(Message {
             id: get("message-id").unwrap_or_default().to_owned(),
             ts: get("timestamp").and_then(|ts| ts.parse().ok()),
@@ -200,6 +210,15 @@ fn heard(frame: ServerFrame) -> Heard {
             },
         },
         Command::Error => failed(&frame),
+        _ => Heard::Life,
+    }
+}
+
+/// What is no drain is for clients that are newer.
+fn notice(frame: &ServerFrame) -> Heard {
+    let ms = |name| frame.headers.get(name).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+    match (frame.headers.get("type"), ms("reconnect-after-ms")) {
+        (Some("drain"), Some(after)) => Heard::Notice { after, deadline: ms("deadline-ms").unwrap_or(after) },
         _ => Heard::Life,
     }
 }

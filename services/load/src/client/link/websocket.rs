@@ -31,6 +31,9 @@ use crate::{
 /// Octets read at a time; the library's default of 128 KiB is allocated for each connection.
 const READ_BUFFER: usize = 4 * 1024;
 
+/// A header of the upgrade's answer; `deploy/local/haproxy.cfg` sets it.
+const SERVED_BY: &str = "x-served-by";
+
 /// A connection.
 pub(super) struct WebSocket {
     socket: WebSocketStream<TcpStream>,
@@ -51,13 +54,14 @@ pub(super) enum Input {
 }
 
 impl WebSocket {
-    /// Connects and upgrades. `bearer` is what the upgrade's Authorization says.
+    /// Connects and upgrades; also how a balancer calls the server behind it, if it does. `bearer` is what the upgrade's
+    /// Authorization says.
     pub(super) async fn open(
         target: &Target,
         url: &str,
         subprotocols: &str,
         bearer: Option<&str>,
-    ) -> Result<WebSocket, Failure> {
+    ) -> Result<(WebSocket, Option<String>), Failure> {
         let unreachable = |error: io::Error| Failure::new(Reason::Unreachable, error.to_string());
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
@@ -76,7 +80,10 @@ impl WebSocket {
         // Nothing is kept back: a message is on its way when it was queued, unless the kernel takes no more.
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
         match client_async_with_config(request, stream, Some(config)).await {
-            Ok((socket, _)) => Ok(WebSocket { socket, blocked: false }),
+            Ok((socket, answer)) => {
+                let edge = answer.headers().get(SERVED_BY).and_then(|name| name.to_str().ok());
+                Ok((WebSocket { socket, blocked: false }, edge.map(str::to_owned)))
+            }
             Err(Error::Http(answer)) => {
                 let retry = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
                 let why = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();

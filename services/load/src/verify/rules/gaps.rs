@@ -4,13 +4,13 @@
 //! A subscription begins behind its RECEIPT's `x-position`, or, if that says `x-recovered:true`, behind the token that it gave.
 //! From there to its last message it gets exactly the shown records of its room, none missing. If it ends because the client
 //! said goodbye, then everything that somebody had heard of five seconds before has come. A new session that is recovered goes
-//! on from the token, so nothing between is missing either; one that is told `x-recovered:false`, or 410, begins anew.
+//! on from the token, so nothing between is missing either, whether the one before has ended or is about to; one that is told `x-recovered:false`, or 410, begins anew.
 
 use chat_proto::MessageId;
 
 use super::super::{
     Judge,
-    client::{Client, Session, Step},
+    client::{Closed, Session, Step},
     findings::{Rule, Scene},
     log::{At, Found, HIDDEN},
 };
@@ -24,13 +24,14 @@ impl Judge {
     /// RECEIPT of SUBSCRIBE.
     pub(in super::super) fn joined(
         &mut self,
-        client: &mut Client,
+        session: &mut Session,
         scene: Scene,
         position: Option<&str>,
         recovered: Option<bool>,
+        before: Option<Closed>,
     ) {
-        let before = client.closed;
-        let Some(session) = &mut client.session else { return };
+        session.joined = true;
+        session.recovered = recovered == Some(true);
         let room = session.room;
         let position = position.and_then(|position| position.parse::<MessageId>().ok());
         session.view = Default::default();
