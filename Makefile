@@ -23,7 +23,7 @@ NEED_CARGO = { command -v cargo >/dev/null || { echo "no 'cargo': builds everyth
 
 help: ## Print this list
 	@printf 'klatsch: a chat edge for teams that run Kafka. Targets:\n\n'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "  make %-12s%s\n", name, $$0 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "  make %-16s%s\n", name, $$0 }'
 	@printf '\nStart here: `make run`, then open the page it names in two windows.\n'
 
 run: ## One edge with its own throw-away log, and the page: open the URL it prints [PORT=8080]
