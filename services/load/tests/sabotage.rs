@@ -37,6 +37,9 @@ const UNKEYED: [&str; 10] = [
     "--authorization-on-send",
 ];
 
+/// Clients that wait until they are closed, and then come back at once.
+const CLOSED: [&str; 4] = ["--notices", "off", "--after-restart", "0.1"];
+
 #[track_caller]
 fn is_caught(lie: Lie, rule: Rule, crowd: &[&str]) -> Report {
     let stage = Stage::open(lie);
@@ -71,12 +74,20 @@ fn p4_a_repeat_keeps_every_promise() {
     assert_eq!((report.statistics.unknown, report.statistics.again), (1, 1), "{report}");
 }
 
-/// One of two edges drains: its sessions go on at the other.
+/// One of two edges drains: its sessions are closed, and go on at the other.
 #[test]
 fn p7_a_drain_keeps_every_promise() {
-    let report = Stage::open(Lie::None).perform(&CROWD, |stage| stage.drain_after(60));
+    let report = Stage::open(Lie::None).perform(&[&CROWD, &CLOSED[..]].concat(), |stage| stage.drain_after(60));
     assert!(report.held, "{report}");
     assert_eq!((report.statistics.recovered, report.statistics.closes.get(&1012)), (6, Some(&6)), "{report}");
+}
+
+/// The same with clients that listen: they are at the other one before they are closed.
+#[test]
+fn p7_a_drain_that_is_announced_keeps_every_promise() {
+    let report = Stage::open(Lie::None).perform(&CROWD, |stage| stage.drain_after(60));
+    assert!(report.held, "{report}");
+    assert_eq!((report.statistics.recovered, report.statistics.closes.get(&1012)), (6, None), "{report}");
 }
 
 /// The connections to one of two edges are cut, as when it is killed.
@@ -155,9 +166,17 @@ fn p6_credentials_that_reach_a_room_are_caught() {
 /// The edge at which sessions go on has forgotten what came between.
 #[test]
 fn p7_a_record_forgotten_at_resumption_is_caught() {
-    let crowd = [&UNKEYED[..2], &["--rooms", "2"], &UNKEYED[4..]].concat();
+    let crowd = [&UNKEYED[..2], &["--rooms", "2"], &UNKEYED[4..], &CLOSED].concat();
     let report = Stage::open(Lie::ForgetWhileDraining).perform(&crowd, |stage| stage.drain_after(60));
     assert!(report.violations(Rule::P7) > 0, "{report}");
+}
+
+/// The same where clients are there before they leave: nobody was away, so it is a gap like any other.
+#[test]
+fn p3_a_record_forgotten_while_one_session_takes_over_is_caught() {
+    let crowd = [&UNKEYED[..2], &["--rooms", "2"], &UNKEYED[4..]].concat();
+    let report = Stage::open(Lie::ForgetWhileDraining).perform(&crowd, |stage| stage.drain_after(60));
+    assert!(report.violations(Rule::P3) > 0, "{report}");
 }
 
 #[test]
