@@ -11,6 +11,8 @@ import tempfile
 COMPOSE = "docker-compose.kafka.yml"
 DOCKERFILE = "deploy/edge.Dockerfile"
 BALANCERS = ["deploy/local/haproxy.cfg", "deploy/compose/haproxy.cfg"]
+# What deploy/local/cluster writes into the first one.
+FILLED = {"@PORT@": "18100", "@STATS@": "18200", "@SERVERS@": "  server e1 127.0.0.1:18101 port 18201"}
 MONITORING = "deploy/monitoring"
 # No CPU limit, and a version that never changes behind its tag: both on purpose.
 SCORE_IGNORES = ["container-resources", "container-image-pull-policy"]
@@ -75,7 +77,9 @@ def haproxy(tree):
         if not tree.exists(path):
             yield from needs(tree, path)
             continue
-        text = tree.text(path).replace("@PORT@", "18100").replace("@SERVERS@", "  server e1 127.0.0.1:18101 port 18201")
+        text = tree.text(path)
+        for name, value in FILLED.items():
+            text = text.replace(name, value)
         if "on-marked-down" in re.sub(r"#.*", "", text):
             yield f"{path}: on-marked-down would cut the sessions of an edge that drains"
         with tempfile.NamedTemporaryFile("w", suffix=".cfg") as filled:
