@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use warp::Filter;
-use warp::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, ORIGIN, VARY};
+use warp::http::header::{ACCEPT, CONTENT_TYPE, ORIGIN, VARY};
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use warp::path::FullPath;
 use warp::reply::Response;
 
 use crate::metrics::Format;
 use crate::readiness::{Check, Readiness};
-use crate::server::text;
+use crate::server::{only, text};
 use crate::shutdown::Shutdown;
 
 /// Writes all metrics in this format. It runs on the HTTP thread, so it must be quick.
@@ -126,12 +126,6 @@ impl Admin {
 /// 200 "ok" if nothing fails, else 503 with one line per failing check.
 fn probe(failing: String) -> Response {
     if failing.is_empty() { text(StatusCode::OK, "ok\n") } else { text(StatusCode::SERVICE_UNAVAILABLE, failing) }
-}
-
-fn only(methods: &'static str, words: &'static str) -> Response {
-    let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, words);
-    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-    refusal
 }
 
 fn typed(mut response: Response, of: &'static str) -> Response {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use warp::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use crate::server::text;
+use crate::server::{only, text};
 use crate::upgrade::{OriginCheck, Refusal, handshake};
 
 /// What is told of the whole edge: the metric, and its name here.
@@ -66,7 +66,7 @@ pub(crate) fn route(
 
 fn state(compare: &Compare, method: &Method, headers: &HeaderMap) -> Response {
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return only("GET, HEAD");
+        return only("GET, HEAD", "GET, HEAD only\n");
     }
     let mut state = (compare.held)();
     if let Some(state) = state.as_object_mut() {
@@ -85,7 +85,7 @@ fn state(compare: &Compare, method: &Method, headers: &HeaderMap) -> Response {
 fn cut(compare: &Compare, origin: &OriginCheck, method: &Method, headers: &HeaderMap) -> Option<Response> {
     let cut = compare.cut.as_ref()?;
     if *method != Method::POST {
-        return Some(only("POST"));
+        return Some(only("POST", "POST only\n"));
     }
     match handshake::origin(headers) {
         Ok(from) if origin(from, handshake::host(headers)) => {}
@@ -102,12 +102,6 @@ fn field_octets(headers: &HeaderMap) -> BTreeMap<&str, usize> {
         *octets.entry(name.as_str()).or_default() += name.as_str().len() + ": ".len() + value.len() + "\r\n".len();
     }
     octets
-}
-
-fn only(methods: &'static str) -> Response {
-    let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, format!("{methods} only\n"));
-    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-    refusal
 }
 
 /// What an edge holds, out of the text of its metrics: the page is told what an operator is told. A way in that the edge

@@ -1,11 +1,11 @@
 //! The pages, the chat at `/` and the ways into a room at `/compare`: a few files inside the binary, answered with headers that allow this origin and nothing else.
 
-use warp::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use crate::server::text;
+use crate::server::only;
 
 /// Scripts, styles and connections of this origin only; `'self'` covers `ws:` to the same host.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -44,9 +44,7 @@ pub fn route() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone 
 fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
     let (_, content_type, content) = FILES.iter().find(|(of, _, _)| *of == path)?;
     if !matches!(*method, Method::GET | Method::HEAD) {
-        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n");
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Some(refusal);
+        return Some(only("GET, HEAD", "GET and HEAD only\n"));
     }
     let etag = format!("\"{:08x}-{:x}\"", crc32fast::hash(content), content.len());
     let known = headers.get_all(IF_NONE_MATCH).iter().any(|value| matches(value, &etag));

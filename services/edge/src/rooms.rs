@@ -19,10 +19,9 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use futures_util::Stream;
-use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
 use warp::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, X_CONTENT_TYPE_OPTIONS};
-use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use warp::http::{HeaderValue, Method, StatusCode};
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
@@ -30,9 +29,9 @@ use warp::{Filter, Rejection};
 use crate::auth::UpgradeCredentials;
 use crate::cors::Cors;
 use crate::readiness::Check;
-use crate::server::{Peer, Staying};
+use crate::server::Staying;
 use crate::transport::Kind;
-use crate::upgrade::{Refusal, Request, Upgrades};
+use crate::upgrade::{Refusal, Request, Upgrades, requests};
 use crate::worker::Pipes;
 use body::Body;
 use opening::Opening;
@@ -82,26 +81,15 @@ pub(crate) fn route(
     service: Option<Arc<Service>>,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
     let served = service.is_some();
-    let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
-    warp::path::full()
-        .and_then(move |path: FullPath| {
-            let known = served && path::parse(path.as_str()).is_some();
-            std::future::ready(if known { Ok(path) } else { Err(warp::reject::not_found()) })
-        })
-        .and(warp::method())
-        .and(warp::header::headers_cloned())
-        .and(query)
-        .and(warp::ext::optional::<OnUpgrade>())
-        .and(warp::ext::optional::<Peer>())
-        .and(warp::body::stream())
-        .and_then(move |path: FullPath, method, headers: HeaderMap, query, on_upgrade, peer, body| {
+    requests(move |path| served && path::parse(path).is_some()).and(warp::body::stream()).and_then(
+        move |path: FullPath, request, body| {
             let service = service.clone();
-            let request = Request { method, headers, query, on_upgrade, peer };
             async move {
                 let Some(service) = service else { return Err(warp::reject::not_found()) };
                 service.answer(path.as_str(), request, body).await.ok_or_else(warp::reject::not_found)
             }
-        })
+        },
+    )
 }
 
 impl Service {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
-use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use warp::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 use warp::{Filter, Rejection};
@@ -50,11 +50,11 @@ const NEARLY_FULL_PERCENT: usize = 95;
 pub trait ServerEvents: Send + Sync + 'static {
     /// An attempt to open a WebSocket, or a session over XHR, ended: `upgraded`, or why not. Refused as HTTP: `method`,
     /// `malformed`, `version`, `origin`, `starting`, `draining`, `full`, `admission`. Refused as TCP: `connections`,
-    /// `half_open`, `address`. Gave up: `timeout` (no complete request), `aborted` (gone before it had the 101), `workers` (no worker
-    /// took it). One for STOMP on TCP is `accepted`, or refused for one of the same reasons.
+    /// `half_open`, `address`. Gave up: `timeout` (no complete request), `aborted` (gone before it had the 101), `workers`
+    /// (no worker took it). One for STOMP on TCP is `accepted`, or refused for one of the same reasons.
     fn opened(&self, result: &'static str);
     /// A worker has an upgraded connection, so long after it was accepted, or after its last answer.
-    fn upgraded(&self, _after: std::time::Duration) {}
+    fn upgraded(&self, _after: Duration) {}
     /// The system refused to accept (too many open files, no memory): accepting pauses.
     fn accept_failed(&self, error: &io::Error);
     /// A client took nothing any more of what it was answered, and was cut.
@@ -287,4 +287,11 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Re
 /// A number of seconds between the two, so that those refused together do not come back together.
 pub(crate) fn jitter(least: u32, most: u32) -> u32 {
     least + getrandom::u32().unwrap_or(0) % (most - least + 1)
+}
+
+/// 405, in these words; these methods are there.
+pub(crate) fn only(methods: &'static str, words: &'static str) -> Response {
+    let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, words);
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    refusal
 }

@@ -1,7 +1,7 @@
 //! How a process ends: signals start the drain, and a thread that ends takes the process with it.
 //!
-//! The first SIGTERM or SIGINT starts the drain, as `POST /drain` does; the second signal exits at once with 128 + the signal's number (143 or
-//! 130), as a shell would report a process that the signal killed.
+//! The first SIGTERM or SIGINT starts the drain, as `POST /drain` does; the second signal exits at once with 128 + the
+//! signal's number (143 or 130), as a shell would report a process that the signal killed.
 
 use std::any::Any;
 use std::io;

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
-use hyper::upgrade::OnUpgrade;
 use warp::http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use warp::path::FullPath;
@@ -30,9 +29,9 @@ use warp::{Filter, Rejection};
 use crate::auth::UpgradeCredentials;
 use crate::cors::Cors;
 use crate::readiness::Check;
-use crate::server::{Peer, text};
+use crate::server::text;
 use crate::transport::Kind;
-use crate::upgrade::{Refusal, Request, Upgrades};
+use crate::upgrade::{Refusal, Request, Upgrades, requests};
 use headers::{answer, only, set_cookie};
 use path::Asked;
 use receiver::{Receiver, Streaming};
@@ -75,23 +74,12 @@ pub(crate) fn route(
         tokio::spawn(sessions::forget(Arc::downgrade(sessions)));
     }
     let known = Arc::clone(&service);
-    let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
-    warp::path::full()
-        .and_then(move |path: FullPath| {
-            let known = path::parse(&known.paths, path.as_str()).is_some();
-            std::future::ready(if known { Ok(path) } else { Err(warp::reject::not_found()) })
-        })
-        .and(warp::method())
-        .and(warp::header::headers_cloned())
-        .and(query)
-        .and(warp::ext::optional::<OnUpgrade>())
-        .and(warp::ext::optional::<Peer>())
-        .and(warp::body::stream())
-        .and_then(move |path: FullPath, method, headers, query, on_upgrade, peer, body| {
+    requests(move |path| path::parse(&known.paths, path).is_some()).and(warp::body::stream()).and_then(
+        move |path: FullPath, request, body| {
             let service = Arc::clone(&service);
-            let request = Request { method, headers, query, on_upgrade, peer };
             async move { service.answer(path.as_str(), request, body).await.ok_or_else(warp::reject::not_found) }
-        })
+        },
+    )
 }
 
 impl Service {

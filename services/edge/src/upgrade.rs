@@ -13,7 +13,9 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use warp::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use warp::path::FullPath;
 use warp::reply::Response;
+use warp::{Filter, Rejection};
 
 use crate::auth::{CredentialSettings, UpgradeCredentials};
 use crate::readiness::{Check, Readiness};
@@ -82,6 +84,27 @@ pub(crate) struct Request {
     pub(crate) query: Option<String>,
     pub(crate) on_upgrade: Option<OnUpgrade>,
     pub(crate) peer: Option<Peer>,
+}
+
+/// Requests for the paths that `known` says yes to; other paths are rejected as not found.
+pub(crate) fn requests(
+    known: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+) -> impl Filter<Extract = (FullPath, Request), Error = Rejection> + Clone + Send + Sync + 'static {
+    let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
+    warp::path::full()
+        .and_then(move |path: FullPath| {
+            let known = known(path.as_str());
+            std::future::ready(if known { Ok(path) } else { Err(warp::reject::not_found()) })
+        })
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(query)
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(warp::ext::optional::<Peer>())
+        .map(|path, method, headers, query, on_upgrade, peer| {
+            (path, Request { method, headers, query, on_upgrade, peer })
+        })
+        .untuple_one()
 }
 
 impl Upgrades {

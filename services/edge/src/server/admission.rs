@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// So many seconds' worth may come at once: a crowd that one or two cores let in within a second or two.
+/// So many seconds' worth may come at once: a crowd that one or two cores let in within a few seconds.
 const BURST_SECONDS: f64 = 10.0;
 
 /// A bucket of tokens, one for each new session.
