@@ -34,6 +34,7 @@ mod keeper;
 mod marks;
 mod observer;
 mod pace;
+mod polled;
 mod producer;
 mod rate;
 mod reader;

@@ -14,7 +14,6 @@ use std::{
 use tracing::{Event, Level, Subscriber, field::Visit};
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::LevelFilter,
     layer::{Context, SubscriberExt as _},
     util::SubscriberInitExt as _,
 };
@@ -38,7 +37,9 @@ pub fn init(config: &Config) {
     let filter = EnvFilter::new(&config.log_filter);
     let limit = Arc::clone(LIMIT.get_or_init(Arc::default));
     let lines = Lines { format: config.log_format, limit, origin: Instant::now() };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).with(LevelFilter::TRACE).init();
+    // The filter is everybody's: what it lets nobody have costs its place in the code a load, and some of these are passed
+    // with every record.
+    tracing_subscriber::registry().with(filter).with(lines).init();
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("?");

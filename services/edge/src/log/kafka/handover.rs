@@ -13,7 +13,7 @@ use std::{
 use rdkafka::{
     ClientConfig,
     error::KafkaError,
-    producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer},
+    producer::{BaseRecord, Producer as _, PurgeConfig},
 };
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
     context::{Context, Role, lock},
     delivery::{Delivery, Flights, Sent, Shared, refusal_of},
     headers,
+    polled::Polled,
 };
 
 /// Records that may wait, and their octets: as much as a producer's queue takes.
@@ -29,7 +30,7 @@ const MOST_BYTES: usize = 32 << 20;
 
 /// One producer of a log: there is one, and for a moment two.
 pub(super) struct Generation {
-    pub(super) producer: ThreadedProducer<Delivery>,
+    pub(super) producer: Polled,
     topic: String,
     flights: Arc<Flights>,
 }
@@ -49,7 +50,7 @@ impl Generation {
             warm: Mutex::new(false),
             warmed: Condvar::new(),
         };
-        Ok(Self { producer: config.create_with_context(delivery)?, topic: topic.to_owned(), flights })
+        Ok(Self { producer: Polled::start(config, delivery)?, topic: topic.to_owned(), flights })
     }
 
     /// Queues the record, or says why not.
