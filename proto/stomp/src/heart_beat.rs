@@ -98,7 +98,7 @@ impl HeartBeat {
 
     /// The time between two beats of ours: a little less than agreed, for strict peers (B07).
     fn gap(&self) -> Duration {
-        Duration::from_micros(u64::from(self.send_ms) * 850)
+        Duration::from_micros(u64::from(self.send_ms) * 900)
     }
 
     pub(crate) fn heard(&mut self, now: Duration) {

@@ -66,7 +66,7 @@ fn b05_b10_a_beat_is_one_lf_of_its_own() {
     let mut session = beating(Config::default(), "10000,10000");
     session.handle_input(b"\n\r\nBEGIN\ntransaction:1\nreceipt:1\n\n\0\r\n", after(8.0)).unwrap();
     assert!(session.poll_event().unwrap().is_none());
-    session.handle_timeout(after(8.5)).unwrap();
+    session.handle_timeout(after(9.0)).unwrap();
     assert_eq!(raw(&mut session), ["RECEIPT\nreceipt-id:1\n\n\0", "\n"]);
     // Before CONNECTED there is none.
     let mut fresh = fresh(Default::default());
@@ -93,7 +93,7 @@ fn b06_lateness_is_tolerated_three_intervals_long() {
 fn b07_q03_ours_come_early_and_on_schedule_even_when_frames_flow() {
     let mut session = beating(strict(), "0,10000");
     for beat in 1..=20 {
-        let at = after(8.5 * f64::from(beat));
+        let at = after(9.0 * f64::from(beat));
         assert_eq!(session.poll_timeout(), Some(at));
         session.receipt("busy", &[]);
         session.handle_timeout(at - Duration::from_millis(1)).unwrap();

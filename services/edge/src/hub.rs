@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 
 use crate::{
     frames::{Encoded, Frames, Shape, ShapeId},
+    log::AHEAD,
     message::Message,
     tail::RoomId,
 };
@@ -35,6 +36,15 @@ pub struct Member {
     /// What its frames look like.
     pub shape: ShapeId,
     membership: MembershipId,
+}
+
+/// Those whom the hub offers messages.
+pub trait Audience {
+    /// These will be offered something next. Nothing follows from it.
+    fn look_ahead(&self, _members: &[Member]) {}
+
+    /// A run for one of them.
+    fn offer(&mut self, member: Member, run: &[Arc<Message>], frames: &mut Frames);
 }
 
 /// Most rooms of a large edge have one member there.
@@ -159,13 +169,13 @@ impl Hub {
 
     /// Offers messages, in their order, to everybody in their rooms, now or in the sweeps that follow: each time a run,
     /// which is one message or more of one room.
-    pub fn deliver(&mut self, batch: &[Arc<Message>], offer: &mut impl FnMut(Member, &[Arc<Message>], &mut Frames)) {
+    pub fn deliver(&mut self, batch: &[Arc<Message>], audience: &mut impl Audience) {
         for run in runs(batch) {
-            self.deliver_run(run, offer);
+            self.deliver_run(run, audience);
         }
     }
 
-    fn deliver_run(&mut self, run: &[Arc<Message>], offer: &mut impl FnMut(Member, &[Arc<Message>], &mut Frames)) {
+    fn deliver_run(&mut self, run: &[Arc<Message>], audience: &mut impl Audience) {
         let Some(id) = run.first().map(|message| message.room) else { return };
         let Some(room) = self.rooms.get_mut(&id) else { return };
         let members = room.members.as_slice();
@@ -177,14 +187,12 @@ impl Hub {
             room.sweep.get_or_insert_default().waiting.extend_from_slice(run);
             return;
         }
-        for member in members {
-            offer(*member, run, &mut self.frames);
-        }
+        offer(members, run, audience, &mut self.frames);
         self.frames.next();
     }
 
     /// Serves one slice of the large room whose turn it is. Returns whether more is left to do.
-    pub fn sweep(&mut self, offer: &mut impl FnMut(Member, &[Arc<Message>], &mut Frames)) -> bool {
+    pub fn sweep(&mut self, audience: &mut impl Audience) -> bool {
         let Some(id) = self.sweeps.pop_front() else { return false };
         // A room that everybody has left since is gone.
         if let Some(room) = self.rooms.get_mut(&id)
@@ -200,9 +208,7 @@ impl Hub {
             for (length, encoded) in &mut sweep.runs {
                 let (run, rest) = messages.split_at(*length);
                 self.frames.take_up(encoded);
-                for member in &members[first..sweep.left] {
-                    offer(*member, run, &mut self.frames);
-                }
+                offer(&members[first..sweep.left], run, audience, &mut self.frames);
                 self.frames.put_down(encoded);
                 messages = rest;
             }
@@ -287,6 +293,14 @@ impl Sweep {
 
     fn is_busy(&self) -> bool {
         !self.waiting.is_empty() || !self.sweeping.is_empty()
+    }
+}
+
+/// A few members at a time: what the audience knows of them is fetched from memory for all of them at once.
+fn offer(members: &[Member], run: &[Arc<Message>], audience: &mut impl Audience, frames: &mut Frames) {
+    for some in members.chunks(AHEAD) {
+        audience.look_ahead(some);
+        some.iter().for_each(|member| audience.offer(*member, run, frames));
     }
 }
 

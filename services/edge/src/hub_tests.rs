@@ -25,6 +25,17 @@ fn message(room: RoomId, seq: u64) -> Arc<Message> {
     Arc::new(Message { room, seq, id, timestamp_ms: 0, content: View::default(), trace: None })
 }
 
+impl<F: FnMut(Member, &[Arc<Message>], &mut Frames)> Audience for F {
+    fn offer(&mut self, member: Member, run: &[Arc<Message>], frames: &mut Frames) {
+        self(member, run, frames);
+    }
+}
+
+/// A closure as an audience: what it is given has any lifetime.
+fn to<F: FnMut(Member, &[Arc<Message>], &mut Frames)>(offer: F) -> F {
+    offer
+}
+
 /// What each connection was offered, less what it knows it has: the rule of `Connection::offer`.
 #[derive(Default)]
 struct Inboxes(Map<u32, Vec<u64>>);
@@ -48,15 +59,15 @@ fn a_small_room_is_served_at_once_and_a_large_one_in_slices() {
     }
     hub.join(2, 0, 1, shape());
     let mut offers = 0;
-    hub.deliver(&[message(1, 1)], &mut |_, _, _| offers += 1);
+    hub.deliver(&[message(1, 1)], &mut to(|_, _, _| offers += 1));
     assert_eq!(offers, 0);
-    hub.deliver(&[message(2, 2)], &mut |_, _, _| offers += 1);
+    hub.deliver(&[message(2, 2)], &mut to(|_, _, _| offers += 1));
     assert_eq!(offers, 1);
-    hub.deliver(&[message(1, 3)], &mut |_, _, _| offers += 1);
+    hub.deliver(&[message(1, 3)], &mut to(|_, _, _| offers += 1));
     let mut slices = Vec::new();
     loop {
         let mut in_slice = 0;
-        let more = hub.sweep(&mut |_, run, _| in_slice += run.len());
+        let more = hub.sweep(&mut to(|_, run, _| in_slice += run.len()));
         slices.push(in_slice);
         if !more {
             break;
@@ -74,7 +85,7 @@ fn one_frame_for_all_of_a_shape() {
     }
     hub.join(1, 10, 0, Shape { subscription: Some("other"), ..shape() });
     let mut frames = Vec::new();
-    hub.deliver(&[message(1, 1)], &mut |member, run, shapes| frames.push(shapes.shared(member.shape, run)));
+    hub.deliver(&[message(1, 1)], &mut to(|member, run, shapes| frames.push(shapes.shared(member.shape, run))));
     let first = frames[0].as_ptr();
     assert!(frames[..10].iter().all(|frame| frame.as_ptr() == first));
     assert_ne!(frames[10].as_ptr(), first);
@@ -120,24 +131,24 @@ fn row_19_one_frame_for_all_slices() {
     let mut hub = Hub::default();
     let members: Vec<_> = (0..SLICE * 3).map(|connection| hub.join(1, connection, 0, shape())).collect();
     let mut frames = Vec::new();
-    hub.deliver(&[message(1, 1)], &mut |_, _, _| ());
+    hub.deliver(&[message(1, 1)], &mut to(|_, _, _| ()));
     let mut offer =
         |member: Member, run: &[Arc<Message>], shapes: &mut Frames| frames.push(shapes.shared(member.shape, run));
     while hub.sweep(&mut offer) {}
     assert_eq!(frames.len(), SLICE * 3);
     assert!(frames.iter().all(|frame| frame.as_ptr() == frames[0].as_ptr()));
     // A shape that has gone between two slices, and another one under its number: not the old one's frames.
-    hub.deliver(&[message(1, 2)], &mut |_, _, _| ());
+    hub.deliver(&[message(1, 2)], &mut to(|_, _, _| ()));
     let mut frames = Vec::new();
-    hub.sweep(&mut |member, run, shapes| frames.push(shapes.shared(member.shape, run)));
+    hub.sweep(&mut to(|member, run, shapes| frames.push(shapes.shared(member.shape, run))));
     assert!(members.into_iter().all(|membership| hub.leave(membership) == Some(1)));
     hub.join(1, 1, 0, Shape { subscription: Some("other"), ..shape() });
     for connection in 0..SLICE * 2 {
         hub.join(1, connection, 0, Shape { subscription: Some("other"), ..shape() });
     }
-    hub.deliver(&[message(1, 2)], &mut |_, _, _| ());
+    hub.deliver(&[message(1, 2)], &mut to(|_, _, _| ()));
     let mut others = Vec::new();
-    while hub.sweep(&mut |member, run, shapes| others.push(shapes.shared(member.shape, run))) {}
+    while hub.sweep(&mut to(|member, run, shapes| others.push(shapes.shared(member.shape, run)))) {}
     assert!(others.iter().all(|frame| frame.windows(5).any(|octets| octets == b"other")));
 }
 
@@ -188,15 +199,15 @@ proptest! {
                 Step::Deliver(count) => {
                     let batch: Vec<_> = (seq + 1..=seq + count).map(|seq| message(1, seq)).collect();
                     seq += count;
-                    hub.deliver(&batch, &mut |member, run, _| got.take(member, run));
+                    hub.deliver(&batch, &mut to(|member, run, _| got.take(member, run)));
                 }
                 Step::Sweep => {
-                    hub.sweep(&mut |member, run, _| got.take(member, run));
+                    hub.sweep(&mut to(|member, run, _| got.take(member, run)));
                 }
             }
         }
-        while hub.sweep(&mut |member, run, _| got.take(member, run)) {}
-        hub.sweep(&mut |member, run, _| got.take(member, run));
+        while hub.sweep(&mut to(|member, run, _| got.take(member, run))) {}
+        hub.sweep(&mut to(|member, run, _| got.take(member, run)));
         for (connection, _, since) in members {
             let expected: Vec<u64> = (since + 1..=seq).collect();
             let seen: Vec<u64> = got.0.remove(&connection).unwrap_or_default().into_iter().filter(|at| *at > since).collect();

@@ -29,6 +29,11 @@ impl Index {
         self.place(hash as u32, is_it).map(|at| self.slots[at].number)
     }
 
+    /// Something of what lies where this hash is looked for first, to have it fetched from memory.
+    pub fn fetch(&self, hash: u64) -> u32 {
+        self.slots.get(hash as usize & self.slots.len().saturating_sub(1)).map_or(0, |slot| slot.number)
+    }
+
     /// Adds a number, below `u32::MAX`, that is not there.
     pub fn insert(&mut self, hash: u64, number: u32) {
         if (self.len + 1) * 8 > self.slots.len() * 5 {

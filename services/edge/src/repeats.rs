@@ -5,7 +5,7 @@
 //! offsets before it. So an edge that reads [`WINDOW`] and [`SPAN`] further back than what it judges judges rightly,
 //! however few of the records between have a key.
 
-use std::{collections::VecDeque, hash::BuildHasher, hash::Hash, hint, time::Duration};
+use std::{collections::VecDeque, hash::BuildHasher, hash::Hash, time::Duration};
 
 use chat_proto::Peek;
 use foldhash::quality::RandomState;
@@ -42,9 +42,14 @@ impl Repeats {
         same_uuid || same_key
     }
 
-    /// Fetches from memory what a record will need that comes soon.
-    pub fn look_ahead(&self, record: &Peek) {
-        self.all.look_ahead(u128::from_be_bytes(record.uuid));
+    /// Where a record that comes soon will be noted…
+    pub fn place_of(&self, record: &Peek) -> usize {
+        self.all.bucket_of(u128::from_be_bytes(record.uuid))
+    }
+
+    /// …and something of what lies there, to have it fetched from memory.
+    pub fn fetch(&self, place: usize) -> u32 {
+        self.all.buckets.get(place).map_or(0, |bucket| bucket.0[0])
     }
 }
 
@@ -99,9 +104,8 @@ impl<T: Copy + Eq + Hash> Recent<T> {
         repeats
     }
 
-    fn look_ahead(&self, value: T) {
-        let at = self.hasher.hash_one(value) as usize & self.buckets.len().saturating_sub(1);
-        hint::black_box(self.buckets.get(at).map(|bucket| bucket.0[0]));
+    fn bucket_of(&self, value: T) -> usize {
+        self.hasher.hash_one(value) as usize & self.buckets.len().saturating_sub(1)
     }
 
     /// Notes under which number a value is seen; whether it was seen before.

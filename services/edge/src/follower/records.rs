@@ -1,12 +1,12 @@
 //! What the log tells: each record is judged once, kept, and handed to whoever wants its room.
 
-use std::sync::Arc;
+use std::{hint, sync::Arc};
 
 use chat_proto::{Peek, View, partition_of};
 
 use super::{Follower, decode};
 use crate::{
-    log::{FeedEvent, ReadRecord},
+    log::{AHEAD, FeedEvent, ReadRecord},
     message::{FromFollower, Message},
     metrics::{Label as _, Metrics, Poison},
     repeats::Repeats,
@@ -75,13 +75,23 @@ impl Follower {
                 }
             }
             FeedEvent::Gap { partition, resumed_at } => self.handle_gap(partition, resumed_at),
-            FeedEvent::Soon(record) => {
-                self.tail.look_ahead(record.room);
-                if let Some(peek) = chat_proto::peek(record.value) {
-                    self.repeats_of(record.partition).look_ahead(&peek);
-                }
-            }
+            FeedEvent::Soon(records) => self.look_ahead(records),
         }
+    }
+
+    /// Fetches from memory what records will need that come soon: what does not depend on each other one behind the other,
+    /// so that the processor waits once for all of it.
+    fn look_ahead(&self, records: &[ReadRecord<'_>]) {
+        let mut places = [None; AHEAD];
+        for (place, record) in places.iter_mut().zip(records) {
+            *place = chat_proto::peek(record.value).and_then(|peek| {
+                let repeats = self.repeats.get(usize::try_from(record.partition).ok()?)?;
+                Some((repeats, repeats.place_of(&peek)))
+            });
+        }
+        let fetched = places.iter().flatten().fold(0, |sum, (repeats, place)| sum ^ repeats.fetch(*place));
+        hint::black_box(fetched);
+        self.tail.look_ahead(records);
     }
 
     fn handle_record(&mut self, record: &ReadRecord<'_>) {

@@ -115,6 +115,9 @@ pub struct ReadRecord<'a> {
     pub trace: Option<(&'a str, &'a str)>,
 }
 
+/// As many records as the processor may fetch things for at once.
+pub const AHEAD: usize = 16;
+
 /// What a [`Feed`] tells, in log order within each partition.
 #[derive(Debug, Clone, Copy)]
 pub enum FeedEvent<'a> {
@@ -144,9 +147,9 @@ pub enum FeedEvent<'a> {
     },
     /// The topic has this many partitions now; the new ones are read from their beginning.
     Partitions(i32),
-    /// A hint: this record will be told in a moment, before anything else is waited for. Nothing follows from it, but
-    /// what it will need can be fetched from memory while others are on their way too.
-    Soon(ReadRecord<'a>),
+    /// A hint: these records, at most [`AHEAD`], will be told in a moment, before anything else is waited for. Nothing
+    /// follows from it, but what they will need can be fetched from memory all at once.
+    Soon(&'a [ReadRecord<'a>]),
 }
 
 /// The one reader of the log in an edge. Lives on the follower's thread.

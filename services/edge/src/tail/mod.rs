@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, hint, ops::Deref, time::Duration};
 
-use crate::log::ReadRecord;
+use crate::log::{AHEAD, ReadRecord};
 use bytes::Bytes;
 use chat_proto::MessageId;
 
@@ -214,11 +214,15 @@ impl Tail {
         self.rooms.find(name)
     }
 
-    /// Fetches from memory what a record of this room will need that comes soon.
-    pub fn look_ahead(&self, name: &[u8]) {
-        if let Some(last) = self.rooms.look_ahead(name).and_then(|last| self.entry(last)) {
-            hint::black_box(last.next);
-        }
+    /// Fetches from memory what records will need that come soon: their rooms, and the entries before them; the rooms of
+    /// those that they drive out.
+    pub fn look_ahead(&self, records: &[ReadRecord<'_>]) {
+        let oldest = self.entries.range(..records.len().min(self.entries.len()));
+        let mut fetched = self.rooms.fetch(oldest.map(|entry| entry.room));
+        let mut newest = [NONE_KEPT; AHEAD];
+        self.rooms.look_ahead(records, &mut newest);
+        fetched ^= newest.iter().filter_map(|seq| self.entry(*seq)).fold(0, |sum, entry| sum ^ entry.next);
+        hint::black_box(fetched);
     }
 
     /// The room's name.

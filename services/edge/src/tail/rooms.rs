@@ -1,11 +1,14 @@
 //! The rooms that the tail knows: by name, with their chains and with who wants them.
 
-use std::hash::BuildHasher;
+use std::{hash::BuildHasher, hint};
 
 use foldhash::fast::RandomState;
 
 use super::{NONE_KEPT, RoomId, Seq, room::Room};
-use crate::index::Index;
+use crate::{
+    index::Index,
+    log::{AHEAD, ReadRecord},
+};
 
 /// All rooms with a subscription or a kept entry.
 #[derive(Default)]
@@ -49,10 +52,20 @@ impl Rooms {
         self.names.find(hash, |id| self.rooms[id as usize].is_called(name, hash))
     }
 
-    /// The newest kept entry of the room that this most likely is.
-    pub(super) fn look_ahead(&self, name: &[u8]) -> Option<Seq> {
-        let id = self.names.find(self.hasher.hash_one(name), |_| true)?;
-        self.rooms.get(id as usize).map(|room| room.last)
+    /// The newest kept entries of the rooms that these records most likely are of.
+    pub(super) fn look_ahead(&self, records: &[ReadRecord<'_>], newest: &mut [Seq; AHEAD]) {
+        let mut hashes = [0; AHEAD];
+        hashes.iter_mut().zip(records).for_each(|(hash, record)| *hash = self.hasher.hash_one(record.room));
+        hint::black_box(hashes.iter().fold(0, |sum, hash| sum ^ self.names.fetch(*hash)));
+        for (newest, hash) in newest.iter_mut().zip(&hashes[..records.len().min(AHEAD)]) {
+            let room = self.names.find(*hash, |_| true).and_then(|id| self.rooms.get(id as usize));
+            *newest = room.map_or(NONE_KEPT, |room| room.last);
+        }
+    }
+
+    /// Something of each of these rooms, to have them fetched from memory.
+    pub(super) fn fetch(&self, rooms: impl Iterator<Item = RoomId>) -> Seq {
+        rooms.filter_map(|room| self.rooms.get(room as usize)).fold(0, |sum, room| sum ^ room.forgotten)
     }
 
     /// The room's slot, a new one if need be.

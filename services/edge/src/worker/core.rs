@@ -13,7 +13,7 @@ use super::{
     drain::Drain,
     socket::ClientSocket,
     spares::Spares,
-    turn::{Count, offer},
+    turn::{Connections, Count},
 };
 use crate::{
     auth::UpgradeCredentials,
@@ -254,17 +254,25 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     }
 
     fn sweep(&mut self) {
-        let Self { hub, slots, touched, settings, metrics, spares, .. } = self;
-        let (mut count, mut oldest) = (Count::default(), None);
-        hub.sweep(&mut |member, run, frames| {
-            oldest = oldest.or_else(|| run.first().map(|message| message.sent_ms()));
-            let (cap, queues) = (settings.outbound_bytes, &mut spares.queues);
-            count.add(offer(slots, touched, cap, member, run, frames, queues));
-        });
-        count.report(metrics);
+        let (hub, mut connections) = self.hub_and_connections();
+        hub.sweep(&mut connections);
+        let Connections { count, oldest, .. } = connections;
+        self.delivered(count, oldest);
+    }
+
+    /// Notes what a batch or a slice came to.
+    pub(super) fn delivered(&mut self, count: Count, oldest: Option<i64>) {
+        count.report(&self.metrics);
         if count.is_some() {
-            self.delivered = self.delivered.or(oldest);
+            self.delivered = [self.delivered, oldest].into_iter().flatten().min();
         }
+    }
+
+    /// Who is in which room, and whom that is.
+    pub(super) fn hub_and_connections(&mut self) -> (&mut Hub, Connections<'_, S>) {
+        let Self { hub, slots, touched, settings, spares, .. } = self;
+        let (cap, queues, count) = (settings.outbound_bytes, &mut spares.queues, Count::default());
+        (hub, Connections { slots, touched, queues, cap, count, oldest: None })
     }
 
     fn see_to_timers(&mut self) {

@@ -7,7 +7,7 @@ use super::{
     core::Core,
     drain::{Drain, Leaver},
     socket::ClientSocket,
-    turn::{Count, offer},
+    turn::Connections,
 };
 use crate::{
     connection::Connection,
@@ -81,21 +81,16 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
     }
 
     fn deliver(&mut self, messages: &[Arc<Message>]) {
-        let Self { hub, slots, touched, settings, metrics, spares, .. } = self;
-        let (mut count, cap) = (Count::default(), settings.outbound_bytes);
+        let Self { hub, metrics, .. } = self;
         for message in messages {
             let members = hub.members(message.room);
             metrics.times.recipients.observe(members as f64);
             message.trace.iter().for_each(|trace| trace.add(members));
         }
-        hub.deliver(messages, &mut |member, run, frames| {
-            count.add(offer(slots, touched, cap, member, run, frames, &mut spares.queues));
-        });
-        count.report(metrics);
-        if count.is_some() {
-            let oldest = messages.iter().map(|message| message.sent_ms()).min();
-            self.delivered = [self.delivered, oldest].into_iter().flatten().min();
-        }
+        let (hub, mut connections) = self.hub_and_connections();
+        hub.deliver(messages, &mut connections);
+        let Connections { count, oldest, .. } = connections;
+        self.delivered(count, oldest);
     }
 
     /// Begins to send all connections away, `rate` a second and all of them `within` that time, in an order that `seed`

@@ -1,6 +1,8 @@
 //! What a turn of the worker's loop does to single connections: hand them something, and at its end their one write.
 
-use std::sync::Arc;
+use std::{hint, sync::Arc};
+
+use slab::Slab;
 
 use super::{
     core::{Core, Slot},
@@ -10,7 +12,7 @@ use crate::{
     connection::{Connection, Offered},
     context::{Context, Shell},
     frames::Frames,
-    hub::Member,
+    hub::{Audience, Member},
     log::Ticket,
     message::Message,
     metrics::{Discarded, Metrics},
@@ -162,22 +164,38 @@ impl Count {
     }
 }
 
-/// Offers a run to one member of a room and notes who has to be written to.
-pub(super) fn offer<S>(
-    slots: &mut slab::Slab<Slot<S>>,
-    touched: &mut Vec<usize>,
-    cap: usize,
-    member: Member,
-    run: &[Arc<Message>],
-    frames: &mut Frames,
-    queues: &mut Queues,
-) -> Offered {
-    let slot = member.connection as usize;
-    let Some(it) = slots.get_mut(slot) else { return Offered::default() };
-    let offered = it.connection.offer(member, run, frames, queues, cap);
-    if !it.connection.touched {
-        it.connection.touched = true;
-        touched.push(slot);
+/// The connections of a worker, as the hub sees them.
+pub(super) struct Connections<'a, S> {
+    pub(super) slots: &'a mut Slab<Slot<S>>,
+    pub(super) touched: &'a mut Vec<usize>,
+    pub(super) queues: &'a mut Queues,
+    /// What may wait for each, in octets.
+    pub(super) cap: usize,
+    pub(super) count: Count,
+    /// When the first message was sent that was offered to anybody.
+    pub(super) oldest: Option<i64>,
+}
+
+impl<S> Audience for Connections<'_, S> {
+    fn look_ahead(&self, members: &[Member]) {
+        let all = || {
+            members.iter().filter_map(|member| Some((member, &self.slots.get(member.connection as usize)?.connection)))
+        };
+        let known = all().fold(0, |sum, (_, connection)| sum ^ connection.fetch());
+        hint::black_box(
+            all().fold(known, |sum, (member, connection)| sum ^ connection.fetch_seat(member.subscription)),
+        );
     }
-    offered
+
+    /// Offers a run to one member of a room and notes who has to be written to.
+    fn offer(&mut self, member: Member, run: &[Arc<Message>], frames: &mut Frames) {
+        let slot = member.connection as usize;
+        let Some(it) = self.slots.get_mut(slot) else { return };
+        self.oldest = self.oldest.or_else(|| run.first().map(|message| message.sent_ms()));
+        self.count.add(it.connection.offer(member, run, frames, self.queues, self.cap));
+        if !it.connection.touched {
+            it.connection.touched = true;
+            self.touched.push(slot);
+        }
+    }
 }

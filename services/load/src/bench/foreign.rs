@@ -152,7 +152,7 @@ impl Control {
         let failed = |error: rdkafka::error::KafkaError| format!("a consumer: {error}");
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers).set("group.id", "klatsch-bench").set("enable.metrics.push", "false");
-        let (most_ms, least_bytes) = if gathered { ("3", "65536") } else { ("500", "1") };
+        let (most_ms, least_bytes) = if gathered { ("4", "131072") } else { ("500", "1") };
         config.set("enable.auto.commit", "false");
         config.set("fetch.wait.max.ms", most_ms).set("fetch.min.bytes", least_bytes);
         let consumer: BaseConsumer = config.create().map_err(failed)?;

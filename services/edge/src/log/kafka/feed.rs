@@ -17,7 +17,7 @@ use rdkafka::{
 };
 
 use super::{
-    super::{Feed, FeedEvent, LogError, ReadRecord},
+    super::{AHEAD, Feed, FeedEvent, LogError, ReadRecord},
     context::{Fault, Role, State},
     marks::Place,
     observer::number,
@@ -25,9 +25,6 @@ use super::{
     rewind::Begin,
     settings::KafkaSettings,
 };
-
-/// Records taken from the client before the first of them is told: as many as the processor may fetch things for at once.
-const AHEAD: usize = 16;
 
 /// The reader of a [`KafkaLog`](super::KafkaLog). Needs no tokio runtime of its own.
 pub struct KafkaFeed {
@@ -207,12 +204,11 @@ impl Polled<'_> {
     /// Whether an event was handed over.
     fn hand_over(
         &mut self,
-        polled: Result<BorrowedMessage<'_>, KafkaError>,
+        polled: Result<ReadRecord<'_>, &KafkaError>,
         sink: &mut (dyn FnMut(FeedEvent<'_>) + Send),
     ) -> Result<bool, LogError> {
-        let event = match &polled {
-            Ok(message) => {
-                let record = read(message);
+        let event = match polled {
+            Ok(record) => {
                 if let Some(place) = self.place(record.partition) {
                     place.passed(record.offset, record.value);
                 }
@@ -293,7 +289,7 @@ impl Feed for KafkaFeed {
                 () = shared.notify.notified() => self.take_news()?,
                 polled = consumer.recv() => {
                     let mut poll = Polled { state: &self.state, places: &self.places, ends: &mut self.ends };
-                    if poll.hand_over(polled, sink)? {
+                    if poll.hand_over(polled.as_ref().map(read), sink)? {
                         return Ok(());
                     }
                 }
@@ -324,16 +320,29 @@ impl Feed for KafkaFeed {
             if come.is_empty() {
                 break;
             }
-            if come.len() > 1 {
-                come.iter().flatten().for_each(|message| sink(FeedEvent::Soon(read(message))));
+            let mut records = [NOTHING; AHEAD];
+            let mut count = 0;
+            for message in come.iter().flatten() {
+                records[count] = read(message);
+                count += 1;
             }
-            for polled in come.drain(..) {
+            let records = &records[..count];
+            if count > 1 {
+                sink(FeedEvent::Soon(records));
+            }
+            let mut records = records.iter();
+            for polled in &come {
+                let polled = polled.as_ref().map(|_| *records.next().unwrap_or(&NOTHING));
                 handed += usize::from(poll.hand_over(polled, sink)?);
             }
+            come.clear();
         }
         Ok(handed)
     }
 }
+
+const NOTHING: ReadRecord<'static> =
+    ReadRecord { partition: -1, offset: 0, timestamp_ms: 0, room: &[], value: &[], trace: None };
 
 fn read<'a>(message: &'a BorrowedMessage<'_>) -> ReadRecord<'a> {
     ReadRecord {

@@ -9,28 +9,29 @@ use std::time::{Duration, Instant};
 
 use super::rate::Rate;
 
-/// One way of waiting: the broker answers when it has so much for a fetch, or after 3 ms.
+/// One way of waiting: the broker answers when it has so much for a fetch, or when it has waited for so long.
 pub(super) struct Level {
     /// Octets.
     pub(super) least: &'static str,
+    /// Milliseconds.
+    pub(super) most_ms: &'static str,
     /// Records of the whole cluster in a second: from here on it pays…
     busy: f64,
     /// …and when there have been fewer than this for [`PATIENCE`], it is over.
     quiet: f64,
 }
 
-/// The longest that a fetch waits under load, in milliseconds: a median of 3 ms from SEND to client remains.
-pub(super) const MOST_MS: &str = "3";
 /// The properties that a user may want to set alone.
 pub(super) const PROPERTIES: [&str; 2] = ["fetch.min.bytes", "fetch.wait.max.ms"];
 
-/// From the quiet cluster on.
+/// From the quiet cluster on. A median of 3 ms from SEND to client remains.
 pub(super) const LEVELS: [Level; 3] = [
-    Level { least: "1", busy: 0.0, quiet: 0.0 },
+    // Nobody waits; the time is librdkafka's own.
+    Level { least: "1", most_ms: "500", busy: 0.0, quiet: 0.0 },
     // Some four records: as many as come meanwhile.
-    Level { least: "1000", busy: 700.0, quiet: 500.0 },
-    // Up to 20 MB a second the time comes first.
-    Level { least: "65536", busy: 5_000.0, quiet: 3_000.0 },
+    Level { least: "1000", most_ms: "3", busy: 700.0, quiet: 500.0 },
+    // Up to 30 MB a second the time comes first.
+    Level { least: "131072", most_ms: "4", busy: 5_000.0, quiet: 3_000.0 },
 ];
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
 mod tables;
 
-use super::pace::{LEVELS, MOST_MS, PROPERTIES};
+use super::pace::{LEVELS, Level, PROPERTIES};
 use tables::{CONSUMER, PRODUCER, PRODUCER_ALONE, REFUSED, SHARED};
 
 /// Where the log is and what the edge asks of it.
@@ -135,7 +135,8 @@ impl KafkaSettings {
     pub(super) fn reader(&self, level: usize) -> ClientConfig {
         let mut config = self.consumer();
         if level > 0 {
-            for (key, value) in PROPERTIES.iter().zip([LEVELS[level].least, MOST_MS]) {
+            let Level { least, most_ms, .. } = LEVELS[level];
+            for (key, value) in PROPERTIES.iter().zip([least, most_ms]) {
                 config.set(*key, value);
             }
         }

@@ -1,6 +1,9 @@
 //! Reading a [`MemoryLog`](super::MemoryLog).
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use super::{
     super::{Feed, FeedEvent, LogError, Start},
@@ -13,9 +16,9 @@ pub struct MemoryFeed {
     reader: Arc<Reader>,
     announced: usize,
     cursors: Vec<Cursor>,
-    /// The partition that is looked at first, so that a busy one does not starve the others.
-    turn: usize,
-    /// Nothing was left when the log had changed so often.
+    /// Partitions that may have something, in turn, so that a busy one does not starve the others.
+    busy: VecDeque<usize>,
+    /// How often the log had changed when all of them were looked at.
     seen: u64,
 }
 
@@ -71,7 +74,7 @@ impl MemoryFeed {
     pub(super) fn new(shared: Arc<Shared>, reader: Arc<Reader>, start: Start) -> Self {
         let cursors: Vec<_> = shared.lock().partitions.iter().map(|p| Cursor::new(p, start)).collect();
         *reader.next() = cursors.iter().map(|cursor| cursor.next).collect();
-        Self { shared, reader, announced: 0, cursors, turn: 0, seen: 0 }
+        Self { shared, reader, announced: 0, cursors, busy: VecDeque::new(), seen: 0 }
     }
 
     /// Hands over one event if there is one.
@@ -92,9 +95,6 @@ impl MemoryFeed {
             return None;
         }
         let state = self.shared.lock();
-        if self.seen == state.changes {
-            return None;
-        }
         let n = state.partitions.len();
         if n > self.announced {
             self.announced = n;
@@ -102,16 +102,20 @@ impl MemoryFeed {
             self.reader.next().resize(n, 0);
             return Some((0, Found::Partitions(i32::try_from(n).unwrap_or(i32::MAX))));
         }
-        for p in (self.turn..n).chain(0..self.turn) {
+        while !self.busy.is_empty() || self.seen != state.changes {
+            let Some(p) = self.busy.pop_front() else {
+                self.seen = state.changes;
+                self.busy.extend(0..n);
+                continue;
+            };
             if let Some(found) = self.cursors[p].look(&state.partitions[p]) {
-                self.turn = (p + 1) % n;
+                self.busy.push_back(p);
                 if let Some(next) = self.reader.next().get_mut(p) {
                     *next = self.cursors[p].next;
                 }
                 return Some((i32::try_from(p).unwrap_or(i32::MAX), found));
             }
         }
-        self.seen = state.changes;
         None
     }
 }

@@ -77,7 +77,8 @@ pub(super) fn law(points: &[Point]) -> Option<Fit<2>> {
     Fit::of(&points.iter().map(sample).collect::<Vec<_>>())
 }
 
-/// a, b, and what it costs to be asked at all: under load an edge fetches every three milliseconds, however little comes.
+/// a, b, and what it costs to be asked at all: under load an edge fetches every four milliseconds, however little
+/// comes.
 fn law_with_constant(points: &[Point]) -> Option<Fit<3>> {
     let sample = |point: &Point| Sample { terms: [point.events, point.deliveries, 1.0], value: point.cpu };
     Fit::of(&points.iter().map(sample).collect::<Vec<_>>())
