@@ -168,6 +168,10 @@ impl Control {
         let run = move || {
             while !ending.load(Relaxed) {
                 let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) else { continue };
+                // Whoever asks what a record costs asks for nothing else.
+                if gathered {
+                    continue;
+                }
                 let now = clock::now();
                 let stamp = message.payload().and_then(stamp);
                 if let Some(due) = stamp {

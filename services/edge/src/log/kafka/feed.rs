@@ -3,28 +3,27 @@
 use std::{
     collections::VecDeque,
     pin::pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use futures_util::Stream as _;
 
-use rdkafka::{
-    Message as _, Offset, TopicPartitionList,
-    consumer::Consumer as _,
-    error::{KafkaError, RDKafkaErrorCode as Code},
-    message::BorrowedMessage,
-};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaError};
 
 use super::{
-    super::{AHEAD, Feed, FeedEvent, LogError, ReadRecord},
-    context::{Fault, Role, State},
+    super::{AHEAD, Feed, FeedEvent, LogError},
+    context::State,
     marks::Place,
     observer::number,
     reader::{FeedShared, News, Places, Reader, connect},
     rewind::Begin,
     settings::KafkaSettings,
 };
+
+mod told;
+
+use told::{NOTHING, Polled, read};
 
 /// The reader of a [`KafkaLog`](super::KafkaLog). Needs no tokio runtime of its own.
 pub struct KafkaFeed {
@@ -189,89 +188,6 @@ impl KafkaFeed {
     }
 }
 
-/// What a poll of the consumer came to. Apart from [`KafkaFeed`] so that the record can borrow the consumer.
-struct Polled<'a> {
-    state: &'a State,
-    places: &'a [Place],
-    ends: &'a mut [End],
-}
-
-impl Polled<'_> {
-    fn place(&self, partition: i32) -> Option<&Place> {
-        usize::try_from(partition).ok().and_then(|p| self.places.get(p))
-    }
-
-    /// Whether an event was handed over.
-    fn hand_over(
-        &mut self,
-        polled: Result<ReadRecord<'_>, &KafkaError>,
-        sink: &mut (dyn FnMut(FeedEvent<'_>) + Send),
-    ) -> Result<bool, LogError> {
-        let event = match polled {
-            Ok(record) => {
-                if let Some(place) = self.place(record.partition) {
-                    place.passed(record.offset, record.value);
-                }
-                FeedEvent::Record(record)
-            }
-            Err(KafkaError::PartitionEOF(partition)) => {
-                let offset = self.place(*partition).map_or(0, Place::next);
-                if !self.is_news(*partition, offset) {
-                    return Ok(false);
-                }
-                FeedEvent::EndOfPartition { partition: *partition, offset }
-            }
-            Err(KafkaError::MessageConsumptionFatal(code)) => return Err(LogError(format!("reading failed: {code}"))),
-            Err(error) => {
-                self.note(error);
-                return Ok(false);
-            }
-        };
-        if self.state.reading_faulty.load(Relaxed) {
-            self.state.set_fault(Fault::Reading, None);
-        }
-        let end = self.end_at(&event);
-        sink(event);
-        end.into_iter().for_each(sink);
-        Ok(true)
-    }
-
-    /// The end as it was when reading began, if this event has reached it. Brokers tell of an end only after a fetch that
-    /// found nothing, but alone where the last offset holds no record.
-    fn end_at(&mut self, event: &FeedEvent<'_>) -> Option<FeedEvent<'static>> {
-        let FeedEvent::Record(ReadRecord { partition, offset, .. }) = event else { return None };
-        let (partition, offset) = (*partition, offset + 1);
-        let end = self.ends.get_mut(usize::try_from(partition).ok()?)?;
-        end.at_first.take_if(|at| *at <= offset)?;
-        *end = End::told(offset);
-        Some(FeedEvent::EndOfPartition { partition, offset })
-    }
-
-    /// Whether an end has not been told yet.
-    fn is_news(&mut self, partition: i32, offset: i64) -> bool {
-        let end = usize::try_from(partition).ok().and_then(|at| self.ends.get_mut(at));
-        end.is_none_or(|end| std::mem::replace(end, End::told(offset)).told != Some(offset))
-    }
-
-    fn note(&self, error: &KafkaError) {
-        match error.rdkafka_error_code() {
-            // It does not say which partition; the keeper compares all of them with their watermarks.
-            Some(Code::AutoOffsetReset) => self.state.call(|calls| calls.resets += 1),
-            Some(
-                Code::TopicAuthorizationFailed
-                | Code::UnknownTopic
-                | Code::UnknownTopicOrPartition
-                | Code::UnknownPartition,
-            ) => {
-                self.state.set_fault(Fault::Reading, Some(format!("cannot read the topic: {error}")));
-                self.state.call(|calls| calls.look = true);
-            }
-            // The error callback has noted it as well, with librdkafka's reason.
-            code => self.state.note(Role::Feed, code, &error.to_string()),
-        }
-    }
-}
-
 impl Feed for KafkaFeed {
     /// No wake-up is lost: rdkafka's stream polls the queue once more after it has stored the waker, and wakes itself
     /// when it has consumed something that is not a record. Only a ready poll takes a record, and it is handed over at
@@ -321,37 +237,18 @@ impl Feed for KafkaFeed {
                 break;
             }
             let mut records = [NOTHING; AHEAD];
-            let mut count = 0;
-            for message in come.iter().flatten() {
-                records[count] = read(message);
-                count += 1;
+            for (record, polled) in records.iter_mut().zip(&come) {
+                *record = polled.as_ref().map_or(NOTHING, read);
             }
-            let records = &records[..count];
-            if count > 1 {
-                sink(FeedEvent::Soon(records));
+            if come.len() > 1 {
+                sink(FeedEvent::Soon(&records[..come.len()]));
             }
-            let mut records = records.iter();
-            for polled in &come {
-                let polled = polled.as_ref().map(|_| *records.next().unwrap_or(&NOTHING));
-                handed += usize::from(poll.hand_over(polled, sink)?);
+            for (record, polled) in records.iter().zip(&come) {
+                handed += usize::from(poll.hand_over(polled.as_ref().map(|_| *record), sink)?);
             }
             come.clear();
         }
         Ok(handed)
-    }
-}
-
-const NOTHING: ReadRecord<'static> =
-    ReadRecord { partition: -1, offset: 0, timestamp_ms: 0, room: &[], value: &[], trace: None };
-
-fn read<'a>(message: &'a BorrowedMessage<'_>) -> ReadRecord<'a> {
-    ReadRecord {
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
-        room: message.key().unwrap_or_default(),
-        value: message.payload().unwrap_or_default(),
-        trace: super::headers::trace(message),
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     context::{Context, Role, lock},
     delivery::{Delivery, Flights, Sent, Shared, refusal_of},
     headers,
-    polled::Polled,
+    served::Served,
 };
 
 /// Records that may wait, and their octets: as much as a producer's queue takes.
@@ -30,7 +30,7 @@ const MOST_BYTES: usize = 32 << 20;
 
 /// One producer of a log: there is one, and for a moment two.
 pub(super) struct Generation {
-    pub(super) producer: Polled,
+    pub(super) producer: Served,
     topic: String,
     flights: Arc<Flights>,
 }
@@ -50,7 +50,7 @@ impl Generation {
             warm: Mutex::new(false),
             warmed: Condvar::new(),
         };
-        Ok(Self { producer: Polled::start(config, delivery)?, topic: topic.to_owned(), flights })
+        Ok(Self { producer: Served::start(config, delivery)?, topic: topic.to_owned(), flights })
     }
 
     /// Queues the record, or says why not.

@@ -28,13 +28,13 @@ use super::delivery::Delivery;
 const LOOK: Duration = Duration::from_micros(500_010);
 
 /// A [`BaseProducer`] whose reports are served. Dropping it waits for the thread, and reports what is left.
-pub(super) struct Polled {
+pub(super) struct Served {
     producer: Arc<BaseProducer<Delivery>>,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Polled {
+impl Served {
     /// # Errors
     /// librdkafka does not take the settings, or there is no thread to be had.
     pub(super) fn start(config: &ClientConfig, delivery: Delivery) -> Result<Self, KafkaError> {
@@ -52,7 +52,7 @@ impl Polled {
     }
 }
 
-impl Deref for Polled {
+impl Deref for Served {
     type Target = BaseProducer<Delivery>;
 
     fn deref(&self) -> &Self::Target {
@@ -60,7 +60,7 @@ impl Deref for Polled {
     }
 }
 
-impl Drop for Polled {
+impl Drop for Served {
     fn drop(&mut self) {
         self.ending.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
