@@ -125,8 +125,12 @@ fn p7_who_takes_no_answer_is_cut() {
     let edge = Edge::start(&["--log-memory"]);
     let mut sender = Http::to(&edge);
     let body = "x".repeat(60_000);
-    // An answer holds half a megabyte at most: the rest is asked for next.
     (0..20).for_each(|_| drop(sender.post(ROOM, &body)));
+    // An answer holds half a megabyte at most, the rest is asked for next: more than any socket's buffers, once the edge has
+    // read what it has stored.
+    kit::eventually("half a megabyte is there", PATIENCE, || {
+        (bodies(&sender.get(&format!("{ROOM}?after=first&limit=1000"))).len() >= 8).then_some(())
+    });
     let ask = || {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(8 * 1024).unwrap();
@@ -139,7 +143,7 @@ fn p7_who_takes_no_answer_is_cut() {
     let (began, mut taken, mut buffer) = (Instant::now(), 0, [0; 4096]);
     let cut = "klatsch_slow_consumer_closes_total";
     while edge.metric(cut) < 1.0 {
-        assert!(began.elapsed() < Duration::from_secs(30), "nobody was cut");
+        assert!(began.elapsed() < Duration::from_secs(30), "nobody was cut, who reads has {taken} octets");
         taken += slow.read(&mut buffer).unwrap();
         std::thread::sleep(Duration::from_millis(100));
     }
