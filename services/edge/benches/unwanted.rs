@@ -11,7 +11,7 @@ use bytes::Bytes;
 use chat_proto::{Outgoing, encode, partition_of};
 use klatsch_edge::{
     follower::Follower,
-    log::{FeedEvent, ReadRecord},
+    log::{AHEAD, FeedEvent, ReadRecord},
     metrics::Metrics,
     tail::Bounds,
 };
@@ -85,18 +85,27 @@ impl Bench {
     fn batch(&mut self) -> Duration {
         let made: Vec<Made> = (0..BATCH).map(|_| make(&mut self.numbers, self.rooms)).collect();
         let begun = on_cpu();
-        for Made { partition, room, value } in &made {
-            let offset = &mut self.offsets[*partition as usize];
-            let record = ReadRecord {
-                partition: *partition,
-                offset: *offset,
-                timestamp_ms: 1_700_000_000_000 + *offset,
-                room: room.as_bytes(),
-                value,
-                trace: None,
-            };
-            *offset += 1;
-            self.follower.handle_feed(FeedEvent::Record(record));
+        let mut records = Vec::with_capacity(AHEAD);
+        for made in made.chunks(AHEAD) {
+            records.clear();
+            records.extend(made.iter().map(|Made { partition, room, value }| {
+                let offset = &mut self.offsets[*partition as usize];
+                let record = ReadRecord {
+                    partition: *partition,
+                    offset: *offset,
+                    timestamp_ms: 1_700_000_000_000 + *offset,
+                    room: room.as_bytes(),
+                    value,
+                    trace: None,
+                };
+                *offset += 1;
+                record
+            }));
+            // As Kafka's feed tells them.
+            self.follower.handle_feed(FeedEvent::Soon(&records));
+            for record in &records {
+                self.follower.handle_feed(FeedEvent::Record(record));
+            }
         }
         on_cpu() - begun
     }

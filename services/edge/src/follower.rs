@@ -26,7 +26,7 @@ mod resume;
 mod sends;
 
 use past::Pasts;
-use records::Count;
+use records::{Count, Known};
 use sends::Wanted;
 
 /// A subscription that catches up gets this much at a time, so that live messages of others are not delayed by it.
@@ -37,6 +37,8 @@ pub const BATCH_MESSAGES: usize = 512;
 pub struct Follower {
     tail: Tail,
     repeats: Vec<Repeats>,
+    /// Of the records that come next, what is known of them.
+    soon: VecDeque<Known>,
     /// Subscriptions that begin where the tail cannot tell.
     pasts: Pasts,
     /// For each partition: what lies below this offset is read for knowing repeats alone.
@@ -63,6 +65,7 @@ impl Follower {
         Self {
             tail: Tail::new(bounds),
             repeats: Vec::new(),
+            soon: VecDeque::new(),
             pasts: Pasts::default(),
             preludes: Vec::new(),
             partitions,

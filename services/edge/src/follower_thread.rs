@@ -25,7 +25,7 @@ use crate::{
 /// How long the follower works on records before it looks at its mailbox again.
 const SLICE: Duration = Duration::from_millis(1);
 /// Records between two looks at the clock.
-const DRAIN: usize = 64;
+const DRAIN: usize = 128;
 /// How often the follower is told the time if nothing happens.
 const TICK: Duration = Duration::from_secs(1);
 /// Catching up that takes longer than this is said, again and again.

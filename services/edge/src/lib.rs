@@ -50,6 +50,7 @@ pub mod page;
 pub mod problem;
 pub mod readiness;
 pub mod repeats;
+mod ring;
 pub mod rooms;
 pub mod send_rate;
 pub mod server;

@@ -5,10 +5,12 @@
 //! offsets before it. So an edge that reads [`WINDOW`] and [`SPAN`] further back than what it judges judges rightly,
 //! however few of the records between have a key.
 
-use std::{collections::VecDeque, hash::BuildHasher, hash::Hash, time::Duration};
+use std::{hash::BuildHasher, hash::Hash, time::Duration};
 
 use chat_proto::Peek;
 use foldhash::quality::RandomState;
+
+use crate::ring::Ring;
 
 /// How long a repeat counts as one, in the log's own time. The same in the whole cluster.
 pub const WINDOW: Duration = Duration::from_secs(120);
@@ -18,7 +20,7 @@ pub const DEPTH: usize = 65_536;
 pub const SPAN: i64 = 1_000_000;
 
 /// Numbers are given out in turn, and never two at the same time: there are far more of them than [`DEPTH`].
-const NUMBERS: u32 = (1 << 24) - 1;
+const NUMBERS: u32 = (1 << 20) - 1;
 
 const WINDOW_MS: i64 = WINDOW.as_millis() as i64;
 
@@ -36,20 +38,28 @@ pub struct Repeats {
 impl Repeats {
     /// Notes a record, and says whether it repeats an earlier one.
     pub fn note(&mut self, record: &Peek, offset: i64, timestamp_ms: i64) -> bool {
+        self.note_hashed(record, self.hash_of(record), offset, timestamp_ms)
+    }
+
+    /// The same, of a record whose [`hash_of`](Self::hash_of) is known.
+    pub fn note_hashed(&mut self, record: &Peek, hash: u64, offset: i64, timestamp_ms: i64) -> bool {
         self.now_ms = self.now_ms.max(timestamp_ms);
-        let same_uuid = self.all.note(u128::from_be_bytes(record.uuid), offset, self.now_ms);
-        let same_key = record.idempotency_hash != 0 && self.keyed.note(record.idempotency_hash, offset, self.now_ms);
+        let same_uuid = self.all.note(u128::from_be_bytes(record.uuid), hash, offset, self.now_ms);
+        let key = record.idempotency_hash;
+        let same_key = key != 0 && self.keyed.note(key, self.keyed.hash_of(key), offset, self.now_ms);
         same_uuid || same_key
     }
 
-    /// Where a record that comes soon will be noted…
-    pub fn place_of(&self, record: &Peek) -> usize {
-        self.all.bucket_of(u128::from_be_bytes(record.uuid))
+    /// What decides where a record is noted; good for these [`Repeats`] alone.
+    pub fn hash_of(&self, record: &Peek) -> u64 {
+        self.all.hash_of(u128::from_be_bytes(record.uuid))
     }
 
-    /// …and something of what lies there, to have it fetched from memory.
-    pub fn fetch(&self, place: usize) -> u32 {
-        self.all.buckets.get(place).map_or(0, |bucket| bucket.0[0])
+    /// Something of what lies where this hash is looked for, and where a record will be noted after so many others, to
+    /// have it fetched from memory.
+    pub fn fetch(&self, hash: u64, later: usize) -> u32 {
+        let bucket = self.all.buckets.get(self.all.bucket_of(hash)).map_or(0, |bucket| bucket.0[0]);
+        bucket ^ self.all.order.fetch(later).map_or(0, |seen| seen.offset as u32)
     }
 }
 
@@ -60,70 +70,94 @@ impl Repeats {
 /// are kept.
 #[derive(Debug)]
 struct Recent<T> {
-    /// Oldest first.
-    order: VecDeque<Seen<T>>,
-    /// Number of the oldest.
-    oldest: u32,
+    /// By number, of which the buckets know the lower bits.
+    order: Ring<Seen<T>>,
+    /// Offset and time of an entry that was the oldest once: while that one would not be forgotten for them, nor is the
+    /// oldest, which need not be fetched from memory to know it.
+    floor: (i64, i64),
     /// A power of two of them, or none.
     buckets: Vec<Bucket>,
-    /// Numbers whose buckets were full: with four values for sixteen places, hardly ever one.
+    /// Numbers that their buckets had no room for: with four values for sixteen places, hardly ever one.
     spilled: Vec<u32>,
     hasher: RandomState,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Seen<T> {
     value: T,
     offset: i64,
     at_ms: i64,
 }
 
-/// Numbers, below eight bits of their values' hashes.
+/// Numbers, below twelve bits of their values' hashes; the newest first.
 #[derive(Debug, Clone)]
 #[repr(align(64))]
 struct Bucket([u32; 16]);
+
+impl Bucket {
+    /// In which places these bits are, one bit for each.
+    fn with(&self, tag: u32) -> u32 {
+        let places = self.0.iter().enumerate();
+        places.fold(0, |found, (at, slot)| found | u32::from((slot ^ tag) & !NUMBERS == 0) << at)
+    }
+
+    /// Puts a word before all others; what was at this place goes.
+    fn put(&mut self, word: u32, place: usize) -> u32 {
+        let gone = self.0[place];
+        self.0.copy_within(..place, 1);
+        self.0[0] = word;
+        gone
+    }
+}
 
 /// Values for each bucket, at most, but in [`MOST_BUCKETS`].
 const IN_A_BUCKET: usize = 4;
 const MOST_BUCKETS: usize = DEPTH / IN_A_BUCKET;
 
-impl<T> Default for Recent<T> {
+impl<T: Copy + Default> Default for Recent<T> {
     fn default() -> Self {
-        let (buckets, spilled) = (Vec::new(), Vec::new());
-        Self { order: VecDeque::new(), oldest: 0, buckets, spilled, hasher: RandomState::default() }
+        let (order, buckets, spilled) = (Ring::new(0), Vec::new(), Vec::new());
+        Self { order, floor: (i64::MIN, i64::MIN), buckets, spilled, hasher: RandomState::default() }
     }
 }
 
-impl<T: Copy + Eq + Hash> Recent<T> {
-    fn note(&mut self, value: T, offset: i64, at_ms: i64) -> bool {
+impl<T: Copy + Default + Eq + Hash> Recent<T> {
+    fn note(&mut self, value: T, hash: u64, offset: i64, at_ms: i64) -> bool {
         self.forget(offset, at_ms);
         self.grow();
-        let number = self.oldest.wrapping_add(self.order.len() as u32) & NUMBERS;
-        let repeats = self.put(value, number);
-        self.order.push_back(Seen { value, offset, at_ms });
+        let repeats = self.put(value, hash, self.order.next());
+        self.order.push(Seen { value, offset, at_ms });
         repeats
     }
 
-    fn bucket_of(&self, value: T) -> usize {
-        self.hasher.hash_one(value) as usize & self.buckets.len().saturating_sub(1)
+    fn hash_of(&self, value: T) -> u64 {
+        self.hasher.hash_one(value)
+    }
+
+    fn bucket_of(&self, hash: u64) -> usize {
+        hash as usize & self.buckets.len().saturating_sub(1)
     }
 
     /// Notes under which number a value is seen; whether it was seen before.
-    fn put(&mut self, value: T, number: u32) -> bool {
-        let Self { order, oldest, buckets, spilled, hasher } = self;
-        let hash = hasher.hash_one(value);
-        let word = ((hash >> 56) as u32) << NUMBERS.count_ones() | number;
-        let seen = |number: u32| order.get((number.wrapping_sub(*oldest) & NUMBERS) as usize).map(|seen| seen.value);
-        let at = hash as usize & (buckets.len() - 1);
-        let mut free = None;
-        for slot in &mut buckets[at].0 {
-            let is_kept = (*slot & NUMBERS).wrapping_sub(*oldest) & NUMBERS < order.len() as u32;
-            if !is_kept {
-                free = Some(slot);
-            } else if *slot & !NUMBERS == word & !NUMBERS && seen(*slot & NUMBERS) == Some(value) {
-                *slot = word;
+    fn put(&mut self, value: T, hash: u64, number: u64) -> bool {
+        let at = self.bucket_of(hash);
+        let Self { order, buckets, spilled, .. } = self;
+        let number = number as u32 & NUMBERS;
+        let oldest = order.first() as u32;
+        let seen = |number: u32| {
+            let later = number.wrapping_sub(oldest) & NUMBERS;
+            order.get(order.first() + u64::from(later)).map(|seen| seen.value)
+        };
+        let tag = (hash >> 32) as u32 & !NUMBERS;
+        let bucket = &mut buckets[at];
+        let mut same = bucket.with(tag);
+        while same != 0 {
+            let place = same.trailing_zeros() as usize;
+            if seen(bucket.0[place] & NUMBERS) == Some(value) {
+                bucket.put(tag | number, place);
                 return true;
             }
+            same &= same - 1;
         }
         if !spilled.is_empty() {
             spilled.retain(|number| seen(*number).is_some());
@@ -132,9 +166,9 @@ impl<T: Copy + Eq + Hash> Recent<T> {
                 return true;
             }
         }
-        match free {
-            Some(slot) => *slot = word,
-            None => spilled.push(number),
+        let gone = bucket.put(tag | number, bucket.0.len() - 1) & NUMBERS;
+        if seen(gone).is_some() {
+            spilled.push(gone);
         }
         false
     }
@@ -145,23 +179,33 @@ impl<T: Copy + Eq + Hash> Recent<T> {
         if self.order.len() < known * IN_A_BUCKET || known == MOST_BUCKETS {
             return;
         }
-        self.buckets = vec![Bucket([u32::MAX; 16]); (known * 2).max(1)];
+        self.put_all_into((known * 2).max(1));
+    }
+
+    fn put_all_into(&mut self, buckets: usize) {
+        // A number that is as far from all that are kept as can be.
+        let nothing = (self.order.first() as u32).wrapping_add(NUMBERS / 2) & NUMBERS;
+        self.buckets = vec![Bucket([nothing; 16]); buckets];
         self.spilled.clear();
-        for at in 0..self.order.len() {
-            let value = self.order[at].value;
-            self.put(value, self.oldest.wrapping_add(at as u32) & NUMBERS);
+        for number in self.order.first()..self.order.next() {
+            let Some(Seen { value, .. }) = self.order.get(number).copied() else { continue };
+            self.put(value, self.hash_of(value), number);
         }
     }
 
     /// Forgets what a record at this place cannot repeat.
     fn forget(&mut self, offset: i64, at_ms: i64) {
-        while let Some(first) = self.order.front() {
-            let far = at_ms.saturating_sub(first.at_ms) > WINDOW_MS || offset.saturating_sub(first.offset) > SPAN;
-            if self.order.len() <= DEPTH && !far {
-                return;
+        let is_far =
+            |(at, when): (i64, i64)| at_ms.saturating_sub(when) > WINDOW_MS || offset.saturating_sub(at) > SPAN;
+        while self.order.len() > DEPTH || is_far(self.floor) {
+            let Some(first) = self.order.front() else { return };
+            if self.order.len() <= DEPTH {
+                self.floor = (first.offset, first.at_ms);
+                if !is_far(self.floor) {
+                    return;
+                }
             }
-            self.order.pop_front();
-            self.oldest = self.oldest.wrapping_add(1) & NUMBERS;
+            self.order.skip();
         }
     }
 }
@@ -174,6 +218,10 @@ mod tests {
 
     fn peek(uuid: u64, hash: u64) -> Peek {
         Peek { uuid: u128::from(uuid).to_be_bytes(), idempotency_hash: hash }
+    }
+
+    fn note(recent: &mut Recent<u64>, value: u64, offset: i64, at_ms: i64) -> bool {
+        recent.note(value, recent.hash_of(value), offset, at_ms)
     }
 
     #[test]
@@ -217,24 +265,19 @@ mod tests {
         /// Against a plain list, with few values in crowded buckets.
         #[test]
         fn p4_a_repeat_is_what_a_list_says(
-            oldest in prop_oneof![Just(0), NUMBERS - 300..NUMBERS],
+            oldest in prop_oneof![Just(0), u64::from(NUMBERS) - 300..u64::from(NUMBERS)],
             notes in prop::collection::vec((0u64..200, 0i64..20_000), 1..600),
         ) {
-            let mut recent = Recent::<u64> { oldest, ..Recent::default() };
+            let mut recent = Recent::<u64> { order: Ring::new(oldest), ..Recent::default() };
             let (mut list, mut now): (Vec<(u64, i64)>, _) = (Vec::new(), 0);
             for (offset, (value, later)) in notes.into_iter().enumerate() {
                 now += later;
                 let expected = list.iter().any(|(known, at)| *known == value && now - at <= WINDOW_MS);
-                prop_assert_eq!(recent.note(value, offset as i64, now), expected, "at {}", offset);
+                prop_assert_eq!(note(&mut recent, value, offset as i64, now), expected, "at {}", offset);
                 list.push((value, now));
                 // One bucket for all makes it spill.
                 if offset == 40 {
-                    recent.buckets = vec![Bucket([u32::MAX; 16])];
-                    recent.spilled.clear();
-                    for at in 0..recent.order.len() {
-                        let value = recent.order[at].value;
-                        recent.put(value, recent.oldest.wrapping_add(at as u32) & NUMBERS);
-                    }
+                    recent.put_all_into(1);
                 }
             }
         }
@@ -242,11 +285,11 @@ mod tests {
 
     /// Numbers begin anew, and nobody notices.
     #[test]
-    fn p4_after_sixteen_million_records() {
-        let mut recent = Recent::<u64> { oldest: NUMBERS - 100, ..Recent::default() };
+    fn p4_after_a_million_records() {
+        let mut recent = Recent::<u64> { order: Ring::new(u64::from(NUMBERS) - 100), ..Recent::default() };
         for n in 0..500_i64 {
-            assert!(!recent.note(n as u64, n, n));
-            assert!(n < 50 || recent.note(n as u64 - 50, n, n), "{n}");
+            assert!(!note(&mut recent, n as u64, n, n));
+            assert!(n < 50 || note(&mut recent, n as u64 - 50, n, n), "{n}");
         }
     }
 

@@ -6,11 +6,11 @@ use chat_proto::{Peek, View, partition_of};
 
 use super::{Follower, decode};
 use crate::{
-    log::{AHEAD, FeedEvent, ReadRecord},
+    log::{FeedEvent, ReadRecord},
     message::{FromFollower, Message},
     metrics::{Label as _, Metrics, Poison},
     repeats::Repeats,
-    tail::{RoomId, Seq},
+    tail::{Likely, RoomId, Seq},
     traces,
 };
 
@@ -31,6 +31,17 @@ pub(crate) fn belongs(record: &ReadRecord<'_>, partitions: i32) -> Result<(), Po
 /// read counts like any other, on every edge alike, since most of them never decode it.
 pub(crate) fn is_repeat(repeats: &mut Repeats, peek: Option<&Peek>, record: &ReadRecord<'_>) -> bool {
     peek.is_some_and(|peek| repeats.note(peek, record.offset, record.timestamp_ms))
+}
+
+/// What a record's own octets say of where it belongs.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    partition: i32,
+    offset: i64,
+    peek: Option<Peek>,
+    /// Where its partition's [`Repeats`] have it; 0 without a peek.
+    hash: u64,
+    room: Likely,
 }
 
 /// What a round came to: one addition to each counter, not one for each record.
@@ -56,7 +67,7 @@ impl Follower {
     /// Takes what the log tells.
     pub fn handle_feed(&mut self, event: FeedEvent<'_>) {
         match event {
-            FeedEvent::Record(record) => self.handle_record(&record),
+            FeedEvent::Record(record) => self.handle_record(record),
             FeedEvent::EndOfPartition { partition, offset } => {
                 self.tail.ends_at(partition, offset);
                 if let Some(done) = usize::try_from(partition).ok().and_then(|at| self.caught_up.get_mut(at)) {
@@ -80,23 +91,40 @@ impl Follower {
     }
 
     /// Fetches from memory what records will need that come soon: what does not depend on each other one behind the other,
-    /// so that the processor waits once for all of it.
-    fn look_ahead(&self, records: &[ReadRecord<'_>]) {
-        let mut places = [None; AHEAD];
-        for (place, record) in places.iter_mut().zip(records) {
-            *place = chat_proto::peek(record.value).and_then(|peek| {
-                let repeats = self.repeats.get(usize::try_from(record.partition).ok()?)?;
-                Some((repeats, repeats.place_of(&peek)))
-            });
+    /// so that the processor waits once for all of it. What is found out on the way is kept for them.
+    fn look_ahead(&mut self, records: &[ReadRecord<'_>]) {
+        self.soon.clear();
+        for record in records {
+            let peek = chat_proto::peek(record.value);
+            let hash = peek.map_or(0, |peek| self.repeats_of(record.partition).hash_of(&peek));
+            let ReadRecord { partition, offset, .. } = *record;
+            self.soon.push_back(Known { partition, offset, peek, hash, room: Likely::UNKNOWN });
         }
-        let fetched = places.iter().flatten().fold(0, |sum, (repeats, place)| sum ^ repeats.fetch(*place));
-        hint::black_box(fetched);
-        self.tail.look_ahead(records);
+        let repeats = |partition| self.repeats.get(usize::try_from(partition).ok()?);
+        // As if all were of one partition: mostly they are.
+        let each = self.soon.iter().enumerate();
+        let buckets = each.filter_map(|(later, known)| Some(repeats(known.partition)?.fetch(known.hash, later)));
+        hint::black_box(buckets.fold(0, |sum, bucket| sum ^ bucket));
+        let rooms = self.tail.look_ahead(records);
+        self.soon.iter_mut().zip(rooms).for_each(|(known, room)| known.room = room);
+    }
+
+    /// What a look ahead found out of a record; found out now, if there was none.
+    fn known(&mut self, record: &ReadRecord<'_>) -> Known {
+        let ReadRecord { partition, offset, .. } = *record;
+        let expected = self.soon.pop_front().filter(|known| (known.partition, known.offset) == (partition, offset));
+        expected.unwrap_or_else(|| {
+            self.soon.clear();
+            let peek = chat_proto::peek(record.value);
+            let hash = peek.map_or(0, |peek| self.repeats_of(partition).hash_of(&peek));
+            Known { partition, offset, peek, hash, room: self.tail.likely(record.room) }
+        })
     }
 
     fn handle_record(&mut self, record: &ReadRecord<'_>) {
         self.count.records += 1;
         self.count.bytes += (record.room.len() + record.value.len()) as u64;
+        let Known { peek, hash, room, .. } = self.known(record);
         // Whether one of these repeats something is not certain, and the tail answers for what it holds.
         let prelude = usize::try_from(record.partition).is_ok_and(|at| self.preludes.get(at) > Some(&record.offset));
         if let Err(reason) = belongs(record, self.partitions) {
@@ -107,12 +135,12 @@ impl Follower {
             return;
         }
         self.first_ms = self.first_ms.or(Some(record.timestamp_ms));
-        let peek = chat_proto::peek(record.value);
-        let repeated = is_repeat(self.repeats_of(record.partition), peek.as_ref(), record);
+        let repeats = self.repeats_of(record.partition);
+        let repeated = peek.is_some_and(|peek| repeats.note_hashed(&peek, hash, record.offset, record.timestamp_ms));
         if prelude {
             return;
         }
-        let seq = self.tail.append_keyed(record, !repeated, peek.map_or(0, |peek| peek.idempotency_hash));
+        let seq = self.tail.append_keyed(record, !repeated, peek.map_or(0, |peek| peek.idempotency_hash), room);
         if let Some(peek) = &peek {
             self.place(peek, seq, record.room);
         }
@@ -168,6 +196,7 @@ impl Follower {
         self.metrics.log.gaps.inc();
         // What the log does not hold is repeated by nothing, on any edge.
         *self.repeats_of(partition) = Repeats::default();
+        self.soon.clear();
         if let Some(prelude) = usize::try_from(partition).ok().and_then(|at| self.preludes.get_mut(at)) {
             *prelude = 0;
         }

@@ -28,7 +28,7 @@ fn value(room: &str, number: u8, body: &[u8]) -> Bytes {
 
 fn append(follower: &mut Follower, room: &str, offset: i64, value: &[u8]) {
     let room = room.as_bytes();
-    follower.handle_feed(FeedEvent::Record(ReadRecord {
+    follower.handle_feed(FeedEvent::Record(&ReadRecord {
         partition: 0,
         offset,
         timestamp_ms: offset,
@@ -208,7 +208,7 @@ fn a_record_in_another_partition_than_its_rooms_is_not_delivered() {
     for partition in 0..12 {
         let (room, value) = (&b"a"[..], value("a", 1, b""));
         let record = ReadRecord { partition, offset: 5, timestamp_ms: 0, room, value: &value, trace: None };
-        follower.handle_feed(FeedEvent::Record(record));
+        follower.handle_feed(FeedEvent::Record(&record));
     }
     assert_eq!(heard(&mut follower, 0), ["subscribed after 0", "5"]);
     assert_eq!(follower.metrics.log.poison.of(Poison::WrongPartition).get(), 11, "all but {right}");
@@ -223,4 +223,39 @@ fn p9_caught_up_means_every_partition() {
     assert!(!follower.is_caught_up());
     follower.handle_feed(FeedEvent::EndOfPartition { partition: 0, offset: 0 });
     assert!(follower.is_caught_up());
+}
+
+/// A hint changes nothing, whatever comes instead of what it announced.
+#[test]
+fn p4_what_was_announced_need_not_come() {
+    let values = [1, 2, 1, 3].map(|number| value("a", number, b""));
+    let record = |offset: i64, at: usize| ReadRecord {
+        partition: 0,
+        offset,
+        timestamp_ms: offset,
+        room: b"a",
+        value: &values[at],
+        trace: None,
+    };
+    let (one, two, again, three) = (record(0, 0), record(1, 1), record(2, 2), record(3, 3));
+    let announced: [&[ReadRecord<'_>]; 5] =
+        [&[], &[one, two, again, three], &[two, again], &[again, two, one], &[record(7, 0), one, two]];
+    for announced in announced {
+        let mut follower = follower(1);
+        subscribe(&mut follower, 0, "a");
+        follower.handle_feed(FeedEvent::Soon(announced));
+        for record in [&one, &two, &again, &three] {
+            follower.handle_feed(FeedEvent::Record(record));
+        }
+        assert_eq!(heard(&mut follower, 0), ["subscribed after 0", "0", "1", "3"], "after {announced:?}");
+        assert_eq!(follower.metrics.log.repeated.get(), 1);
+
+        // What was known before a gap is not known after it.
+        follower.handle_feed(FeedEvent::Soon(&[three, one]));
+        follower.handle_feed(FeedEvent::Gap { partition: 0, resumed_at: 9 });
+        for offset in [9, 10] {
+            follower.handle_feed(FeedEvent::Record(&record(offset, 3)));
+        }
+        assert_eq!(heard(&mut follower, 0), ["lost", "9"]);
+    }
 }

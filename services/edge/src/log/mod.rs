@@ -116,13 +116,13 @@ pub struct ReadRecord<'a> {
 }
 
 /// As many records as the processor may fetch things for at once.
-pub const AHEAD: usize = 16;
+pub const AHEAD: usize = 32;
 
 /// What a [`Feed`] tells, in log order within each partition.
 #[derive(Debug, Clone, Copy)]
 pub enum FeedEvent<'a> {
     /// The next record of a partition.
-    Record(ReadRecord<'a>),
+    Record(&'a ReadRecord<'a>),
     /// Everything below `offset` has been handed over; nothing more is there yet.
     EndOfPartition {
         /// Kafka partition.

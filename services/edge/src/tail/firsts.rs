@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::{Kept, Seq, Tail};
+use super::{Kept, Likely, Seq, Tail};
 use crate::{
     log::ReadRecord,
     repeats::{DEPTH, WINDOW},
@@ -69,15 +69,15 @@ impl Firsts {
 }
 
 impl Tail {
-    /// [`Tail::append`] of a record with this idempotency hash, 0 if it has no key.
-    pub fn append_keyed(&mut self, record: &ReadRecord<'_>, shown: bool, hash: u64) -> Seq {
+    /// [`Tail::append`] of a record with this idempotency hash, 0 if it has no key, and of most likely this room.
+    pub fn append_keyed(&mut self, record: &ReadRecord<'_>, shown: bool, hash: u64, likely: Likely) -> Seq {
         if hash == 0 {
-            return self.append(record, shown);
+            return self.append_likely(record, shown, likely);
         }
         let seq = self.newest() + 1;
         // First, so that appending may forget it again.
         self.firsts.note(hash, seq, record, shown);
-        self.append(record, shown)
+        self.append_likely(record, shown, likely)
     }
 
     /// The shown record with this idempotency hash in a room.

@@ -4,12 +4,13 @@
 //! entries form a chain, oldest to newest. Bounded in bytes and in age; what leaves is forgotten oldest first,
 //! and a room remembers up to where it has forgotten, so that a gap is never mistaken for silence.
 
-use std::{collections::VecDeque, hint, ops::Deref, time::Duration};
+use std::{ops::Deref, time::Duration};
 
-use crate::log::{AHEAD, ReadRecord};
+use crate::{log::ReadRecord, ring::Ring};
 use bytes::Bytes;
 use chat_proto::MessageId;
 
+mod ahead;
 mod firsts;
 mod partition;
 mod places;
@@ -21,6 +22,7 @@ use firsts::Firsts;
 pub use firsts::Known;
 use partition::Partition;
 pub use partition::Place;
+pub use rooms::Likely;
 use rooms::Rooms;
 use values::Values;
 
@@ -46,7 +48,7 @@ pub struct Bounds {
 }
 
 /// One kept record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Entry {
     /// Kafka partition.
     pub partition: i32,
@@ -99,9 +101,8 @@ pub enum After {
 /// The recent end of the log.
 pub struct Tail {
     bounds: Bounds,
-    entries: VecDeque<Entry>,
-    /// Number of the oldest kept entry.
-    front: Seq,
+    /// By number.
+    entries: Ring<Entry>,
     bytes: usize,
     values: Values,
     partitions: Vec<Partition>,
@@ -115,8 +116,7 @@ impl Tail {
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            entries: VecDeque::new(),
-            front: 1,
+            entries: Ring::new(1),
             bytes: 0,
             values: Values::default(),
             partitions: Vec::new(),
@@ -128,13 +128,17 @@ impl Tail {
 
     /// Keeps a record and returns its number. One that is not to be shown is kept for its place in the log alone.
     pub fn append(&mut self, record: &ReadRecord<'_>, shown: bool) -> Seq {
-        let seq = self.front + self.entries.len() as Seq;
+        self.append_likely(record, shown, self.rooms.likely(record.room))
+    }
+
+    fn append_likely(&mut self, record: &ReadRecord<'_>, shown: bool, likely: Likely) -> Seq {
+        let seq = self.entries.next();
         let value = self.values.put(record.value);
-        let room = if shown { self.rooms.find_or_add(record.room) } else { NO_ROOM };
+        let room = if shown { self.rooms.find_likely_or_add(record.room, likely) } else { NO_ROOM };
         let previous = if shown { self.link(room, seq) } else { 0 };
         self.bytes += record.value.len() + ENTRY_BYTES;
         let ReadRecord { partition, offset, timestamp_ms, .. } = *record;
-        self.entries.push_back(Entry { partition, offset, timestamp_ms, room, value, previous, next: 0 });
+        self.entries.push(Entry { partition, offset, timestamp_ms, room, value, previous, next: 0 });
         self.partition(partition).add(seq, offset);
         self.newest_ms = self.newest_ms.max(timestamp_ms);
         self.forget_old();
@@ -143,15 +147,16 @@ impl Tail {
 
     /// Makes `seq` the room's newest entry; the one before it.
     fn link(&mut self, room: RoomId, seq: Seq) -> Seq {
-        let front = self.front;
+        let front = self.entries.first();
         let slot = &mut self.rooms[room];
         let newest = std::mem::replace(&mut slot.last, seq);
         if newest == NONE_KEPT {
             // After `forget_partition` that is the number of the gap, which is kept.
             return slot.forgotten.min(front - 1);
         }
-        let place = (newest - self.front) as usize;
-        self.entries[place].next = seq;
+        if let Some(before) = self.entries.get_mut(newest) {
+            before.next = seq;
+        }
         newest
     }
 
@@ -176,7 +181,7 @@ impl Tail {
     }
 
     fn entry(&self, seq: Seq) -> Option<&Entry> {
-        self.entries.get(usize::try_from(seq.checked_sub(self.front)?).ok()?)
+        self.entries.get(seq)
     }
 
     /// What follows `seq` in `room`. `seq` need not be kept any more, nor belong to the room.
@@ -206,23 +211,12 @@ impl Tail {
 
     /// The newest number given out; 0 when nothing was ever kept.
     pub fn newest(&self) -> Seq {
-        self.front + self.entries.len() as Seq - 1
+        self.entries.next() - 1
     }
 
     /// The room's slot, if the tail knows the room.
     pub fn find(&self, name: &[u8]) -> Option<RoomId> {
         self.rooms.find(name)
-    }
-
-    /// Fetches from memory what records will need that come soon: their rooms, and the entries before them; the rooms of
-    /// those that they drive out.
-    pub fn look_ahead(&self, records: &[ReadRecord<'_>]) {
-        let oldest = self.entries.range(..records.len().min(self.entries.len()));
-        let mut fetched = self.rooms.fetch(oldest.map(|entry| entry.room));
-        let mut newest = [NONE_KEPT; AHEAD];
-        self.rooms.look_ahead(records, &mut newest);
-        fetched ^= newest.iter().filter_map(|seq| self.entry(*seq)).fold(0, |sum, entry| sum ^ entry.next);
-        hint::black_box(fetched);
     }
 
     /// The room's name.
@@ -264,16 +258,20 @@ impl Tail {
         in_partition: impl Fn(&[u8]) -> bool,
     ) -> Vec<RoomId> {
         self.partition(partition).restart(offset);
-        let (front, entries) = (self.front, &self.entries);
-        self.firsts.forget_where(|seq| entries.get((seq - front) as usize).is_none_or(|it| it.partition == partition));
+        let entries = &self.entries;
+        self.firsts.forget_where(|seq| entries.get(seq).is_none_or(|it| it.partition == partition));
         // They belong to nobody's chain any more, and their rooms' slots may be given to others.
-        self.entries.iter_mut().filter(|it| it.partition == partition).for_each(|it| it.room = NO_ROOM);
+        self.entries.for_each_mut(|it| {
+            if it.partition == partition {
+                it.room = NO_ROOM;
+            }
+        });
         // The gap has a number of its own: what comes behind it differs from it, and who joins behind it misses nothing.
         let end = self.newest() + 1;
         let (timestamp_ms, value) = (self.newest_ms, self.values.put(&[]));
         let gap = Entry { partition, offset: offset - 1, timestamp_ms, room: NO_ROOM, value, previous: 0, next: 0 };
         self.bytes += ENTRY_BYTES;
-        self.entries.push_back(gap);
+        self.entries.push(gap);
         self.rooms.forget(end, in_partition)
     }
 
@@ -306,17 +304,16 @@ impl Tail {
     }
 
     fn forget_oldest(&mut self) {
-        let Some(entry) = self.entries.pop_front() else { return };
-        let seq = self.front;
-        self.front += 1;
-        self.bytes -= entry.value.length as usize + ENTRY_BYTES;
+        let seq = self.entries.first();
+        let Some(entry) = self.entries.pop() else { return };
+        self.bytes -= entry.value.length() + ENTRY_BYTES;
         let kept = Kept { entry: &entry, value: self.values.get(entry.value) };
         self.firsts.forget(seq, kept);
         if let Some(partition) = self.partitions.get_mut(index(entry.partition)) {
             partition.forget(seq, kept);
         }
         if let Some(oldest) = self.entries.front() {
-            self.values.forget_before(oldest.value.segment);
+            self.values.forget_before(oldest.value.segment());
         }
         if entry.room == NO_ROOM {
             return;

@@ -4,11 +4,23 @@ use std::{hash::BuildHasher, hint};
 
 use foldhash::fast::RandomState;
 
-use super::{NONE_KEPT, RoomId, Seq, room::Room};
+use super::{NO_ROOM, NONE_KEPT, RoomId, Seq, room::Room};
 use crate::{
     index::Index,
     log::{AHEAD, ReadRecord},
 };
+
+/// What is known of a name before its room is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Likely {
+    hash: u64,
+    room: RoomId,
+}
+
+impl Likely {
+    /// Nothing.
+    pub const UNKNOWN: Likely = Likely { hash: 0, room: NO_ROOM };
+}
 
 /// All rooms with a subscription or a kept entry.
 #[derive(Default)]
@@ -52,14 +64,24 @@ impl Rooms {
         self.names.find(hash, |id| self.rooms[id as usize].is_called(name, hash))
     }
 
-    /// The newest kept entries of the rooms that these records most likely are of.
-    pub(super) fn look_ahead(&self, records: &[ReadRecord<'_>], newest: &mut [Seq; AHEAD]) {
-        let mut hashes = [0; AHEAD];
-        hashes.iter_mut().zip(records).for_each(|(hash, record)| *hash = self.hasher.hash_one(record.room));
-        hint::black_box(hashes.iter().fold(0, |sum, hash| sum ^ self.names.fetch(*hash)));
-        for (newest, hash) in newest.iter_mut().zip(&hashes[..records.len().min(AHEAD)]) {
-            let room = self.names.find(*hash, |_| true).and_then(|id| self.rooms.get(id as usize));
-            *newest = room.map_or(NONE_KEPT, |room| room.last);
+    /// A name's hash, and the room that most likely is called so.
+    pub(super) fn likely(&self, name: &[u8]) -> Likely {
+        let hash = self.hasher.hash_one(name);
+        Likely { hash, room: self.names.find(hash, |_| true).unwrap_or(NO_ROOM) }
+    }
+
+    /// [`likely`](Self::likely) of several records at once, and the newest kept entries of those rooms.
+    pub(super) fn look_ahead(
+        &self,
+        records: &[ReadRecord<'_>],
+        likely: &mut [Likely; AHEAD],
+        newest: &mut [Seq; AHEAD],
+    ) {
+        likely.iter_mut().zip(records).for_each(|(likely, record)| likely.hash = self.hasher.hash_one(record.room));
+        hint::black_box(likely.iter().fold(0, |sum, likely| sum ^ self.names.fetch(likely.hash)));
+        for ((newest, likely), _) in newest.iter_mut().zip(likely).zip(records) {
+            likely.room = self.names.find(likely.hash, |_| true).unwrap_or(NO_ROOM);
+            *newest = self.rooms.get(likely.room as usize).map_or(NONE_KEPT, |room| room.last);
         }
     }
 
@@ -70,7 +92,14 @@ impl Rooms {
 
     /// The room's slot, a new one if need be.
     pub(super) fn find_or_add(&mut self, name: &[u8]) -> RoomId {
-        let hash = self.hasher.hash_one(name);
+        self.find_likely_or_add(name, self.likely(name))
+    }
+
+    /// The same, where something is known already.
+    pub(super) fn find_likely_or_add(&mut self, name: &[u8], Likely { hash, room }: Likely) -> RoomId {
+        if self.rooms.get(room as usize).is_some_and(|likely| likely.is_called(name, hash)) {
+            return room;
+        }
         if let Some(id) = self.find_hashed(name, hash) {
             return id;
         }

@@ -1,20 +1,46 @@
 //! The values of the kept records, one after the other in large blocks: keeping one allocates nothing, and forgetting
 //! one touches nothing.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 
 /// A block is freed when all its records are gone.
 const BLOCK_BYTES: usize = 256 * 1024;
+/// What memory hands over at a time.
+const LINE: usize = 64;
 
 /// Where a value lies.
-#[derive(Debug, Clone, Copy)]
+///
+/// Two words and not four, of the sizes that they are copied with: a processor that has to put a copy together from
+/// smaller writes waits for all writes before them, and those are the value's, into cold memory.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C, packed(4))]
 pub(super) struct Place {
+    /// The number of its segment above, its place in there below.
+    start: u64,
+    length: u32,
+}
+
+impl Place {
+    fn new(segment: u32, at: u32, length: u32) -> Self {
+        Self { start: u64::from(segment) << 32 | u64::from(at), length }
+    }
+
     /// The number of its segment: a piece of a block that is whole.
-    pub(super) segment: u32,
-    at: u32,
-    pub(super) length: u32,
+    pub(super) fn segment(self) -> u32 {
+        (self.start >> 32) as u32
+    }
+
+    /// Octets.
+    pub(super) fn length(self) -> usize {
+        self.length as usize
+    }
+
+    fn range(self) -> Range<usize> {
+        let at = self.start as u32 as usize;
+        at..at + self.length()
+    }
 }
 
 /// Blocks in segments. A segment ends with its block, or where somebody wanted to share a value.
@@ -23,7 +49,9 @@ pub(super) struct Values {
     whole: VecDeque<Bytes>,
     /// The number of the oldest whole segment; numbers wrap.
     first: u32,
+    /// Filled so far as `filled` says. The rest is initialised, so that it can be fetched from memory before it is written.
     open: BytesMut,
+    filled: usize,
     /// A block whose records are all gone: fresh memory would cost a page fault for every few records.
     spare: BytesMut,
 }
@@ -31,35 +59,35 @@ pub(super) struct Values {
 impl Values {
     /// Keeps a value.
     pub(super) fn put(&mut self, value: &[u8]) -> Place {
-        if self.open.capacity() - self.open.len() < value.len() {
+        if self.open.len() - self.filled < value.len() {
             self.close();
-            self.open = if self.spare.capacity() >= value.len().max(BLOCK_BYTES) {
+            self.open = if self.spare.len() >= value.len().max(BLOCK_BYTES) {
                 std::mem::take(&mut self.spare)
             } else {
-                BytesMut::with_capacity(BLOCK_BYTES.max(value.len()))
+                BytesMut::zeroed(BLOCK_BYTES.max(value.len()))
             };
         }
-        let at = self.open.len() as u32;
-        self.open.extend_from_slice(value);
-        Place { segment: self.first.wrapping_add(self.whole.len() as u32), at, length: value.len() as u32 }
+        let at = self.filled;
+        self.filled += value.len();
+        self.open[at..self.filled].copy_from_slice(value);
+        Place::new(self.first.wrapping_add(self.whole.len() as u32), at as u32, value.len() as u32)
     }
 
     /// A kept value.
     pub(super) fn get(&self, place: Place) -> &[u8] {
-        let Place { segment, at, length } = place;
-        let segment = self.whole.get(segment.wrapping_sub(self.first) as usize).map_or(&self.open[..], |whole| whole);
-        segment.get(at as usize..(at + length) as usize).unwrap_or_default()
+        let number = place.segment().wrapping_sub(self.first) as usize;
+        let segment = self.whole.get(number).map_or(&self.open[..], |whole| whole);
+        segment.get(place.range()).unwrap_or_default()
     }
 
     /// A kept value that stays when it is forgotten.
     pub(super) fn share(&mut self, place: Place) -> Bytes {
-        let number = place.segment.wrapping_sub(self.first) as usize;
+        let number = place.segment().wrapping_sub(self.first) as usize;
         if number == self.whole.len() {
             self.close();
         }
-        let (from, to) = (place.at as usize, (place.at + place.length) as usize);
-        let segment = self.whole.get(number).filter(|segment| segment.len() >= to);
-        segment.map_or_else(Bytes::new, |segment| segment.slice(from..to))
+        let segment = self.whole.get(number).filter(|segment| segment.len() >= place.range().end);
+        segment.map_or_else(Bytes::new, |segment| segment.slice(place.range()))
     }
 
     /// Nothing before this segment is kept any more.
@@ -69,19 +97,25 @@ impl Values {
         {
             self.first = self.first.wrapping_add(1);
             // Whole again only if nobody holds a value of it.
-            if let Ok(mut block) = gone.try_into_mut() {
-                block.clear();
-                if block.capacity() >= BLOCK_BYTES {
-                    self.spare = block;
-                }
+            if let Ok(mut block) = gone.try_into_mut()
+                && block.capacity() >= BLOCK_BYTES
+            {
+                block.resize(block.capacity(), 0);
+                self.spare = block;
             }
         }
     }
 
     fn close(&mut self) {
-        if !self.open.is_empty() {
-            self.whole.push_back(self.open.split().freeze());
+        if self.filled > 0 {
+            self.whole.push_back(self.open.split_to(self.filled).freeze());
+            self.filled = 0;
         }
+    }
+
+    /// Something of each line of memory that so many octets will be put into, to have it fetched.
+    pub(super) fn fetch(&self, octets: usize) -> u8 {
+        self.open[self.filled..].iter().take(octets).step_by(LINE).fold(0, |sum, octet| sum ^ octet)
     }
 }
 
@@ -102,12 +136,12 @@ mod tests {
         };
         let (_, one) = fill(&mut values, 1);
         let (two, _) = fill(&mut values, 2);
-        values.forget_before(two.segment);
+        values.forget_before(two.segment());
         let (three, again) = fill(&mut values, 3);
         assert_eq!(again, one);
         let held = values.share(two);
         let (four, _) = fill(&mut values, 4);
-        values.forget_before(three.segment);
+        values.forget_before(three.segment());
         let (_, other) = fill(&mut values, 5);
         assert_ne!(other, held.as_ptr());
         assert_eq!((held, values.get(four)), (Bytes::from(vec![2; 1_000]), &[4; 1_000][..]));
@@ -127,7 +161,7 @@ mod tests {
             }
             if kept.len() > 500 {
                 kept.pop_front();
-                values.forget_before(kept[0].0.segment);
+                values.forget_before(kept[0].0.segment());
             }
             let (place, value) = &kept[(n as usize * 17) % kept.len()];
             assert_eq!(values.get(*place), *value);

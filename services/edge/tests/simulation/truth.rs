@@ -56,7 +56,7 @@ impl Truth {
             FeedEvent::Record(record) => {
                 let before = &mut partitions[record.partition as usize];
                 assert_eq!(record.offset, before.len() as i64, "the simulation reads everything");
-                let stored = judge(&record, before, *pinned);
+                let stored = judge(record, before, *pinned);
                 if stored.shown {
                     shown.entry(stored.room.clone()).or_default().push(record.offset);
                 }

@@ -2,6 +2,7 @@
 //! bare consumer that reads them back.
 
 use std::{
+    hint,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -142,17 +143,30 @@ pub(crate) struct Control {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a [`Control`] is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// When records come: each is looked through for its stamp, and a broker answers at once.
+    Latency,
+    /// What a record costs: its fields are asked for, as by whoever reads records at all, and its octets are not looked
+    /// at. Brokers answer as they answer an edge at this rate.
+    Cost,
+}
+
 impl Control {
-    /// Begins to read at the end of each partition; `gathered`: its fetches wait at the brokers, as an edge's do under
-    /// load.
+    /// Begins to read at the end of each partition.
     ///
     /// # Errors
     /// There is no such topic, or no thread can be started.
-    pub(crate) fn start(brokers: &str, topic: &str, partitions: i32, gathered: bool) -> Result<Control, String> {
+    pub(crate) fn start(brokers: &str, topic: &str, partitions: i32, purpose: Purpose) -> Result<Control, String> {
         let failed = |error: rdkafka::error::KafkaError| format!("a consumer: {error}");
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers).set("group.id", "klatsch-bench").set("enable.metrics.push", "false");
-        let (most_ms, least_bytes) = if gathered { ("4", "131072") } else { ("500", "1") };
+        // The last level of the edge's log/kafka/pace.rs, or the first.
+        let (most_ms, least_bytes) = match purpose {
+            Purpose::Cost => ("4", "131072"),
+            Purpose::Latency => ("500", "1"),
+        };
         config.set("enable.auto.commit", "false");
         config.set("fetch.wait.max.ms", most_ms).set("fetch.min.bytes", least_bytes);
         let consumer: BaseConsumer = config.create().map_err(failed)?;
@@ -168,8 +182,9 @@ impl Control {
         let run = move || {
             while !ending.load(Relaxed) {
                 let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) else { continue };
-                // Whoever asks what a record costs asks for nothing else.
-                if gathered {
+                if purpose == Purpose::Cost {
+                    hint::black_box((message.partition(), message.offset(), message.timestamp().to_millis()));
+                    hint::black_box((message.key(), message.payload()));
                     continue;
                 }
                 let now = clock::now();

@@ -41,7 +41,7 @@ impl Censor {
                 Lie::DropRead if self.seen == AT => return,
                 Lie::HideGap if self.seen == AT => self.skipping = Some((record.partition, SKIPPED)),
                 Lie::SwapReads if self.seen == AT => {
-                    self.held = Some(owned(&record));
+                    self.held = Some(owned(record));
                     return;
                 }
                 _ => {}
@@ -64,7 +64,7 @@ impl Censor {
         if let Some((partition, offset, timestamp_ms, room, value)) =
             self.held.take_if(|(.., room, _)| *room == record.room)
         {
-            sink(FeedEvent::Record(ReadRecord {
+            sink(FeedEvent::Record(&ReadRecord {
                 partition,
                 offset,
                 timestamp_ms,

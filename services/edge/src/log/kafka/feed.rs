@@ -205,7 +205,7 @@ impl Feed for KafkaFeed {
                 () = shared.notify.notified() => self.take_news()?,
                 polled = consumer.recv() => {
                     let mut poll = Polled { state: &self.state, places: &self.places, ends: &mut self.ends };
-                    if poll.hand_over(polled.as_ref().map(read), sink)? {
+                    if poll.hand_over(polled.as_ref().map(read).as_ref().map_err(|error| *error), sink)? {
                         return Ok(());
                     }
                 }
@@ -224,7 +224,7 @@ impl Feed for KafkaFeed {
         let Self { consumer, state, places, ends, .. } = self;
         let mut poll = Polled { state, places, ends };
         let mut stream = pin!(consumer.stream());
-        let mut come = Vec::new();
+        let mut come = Vec::with_capacity(AHEAD);
         while handed < budget {
             let wanted = AHEAD.min(budget - handed);
             // Pending may also mean that a statistics event was in the way; `wait` polls before it sleeps.
@@ -244,7 +244,7 @@ impl Feed for KafkaFeed {
                 sink(FeedEvent::Soon(&records[..come.len()]));
             }
             for (record, polled) in records.iter().zip(&come) {
-                handed += usize::from(poll.hand_over(polled.as_ref().map(|_| *record), sink)?);
+                handed += usize::from(poll.hand_over(polled.as_ref().map(|_| record), sink)?);
             }
             come.clear();
         }

@@ -80,13 +80,17 @@ impl MemoryFeed {
     /// Hands over one event if there is one.
     fn step(&mut self, sink: &mut (dyn FnMut(FeedEvent<'_>) + Send)) -> bool {
         let Some((partition, found)) = self.look() else { return false };
-        sink(match &found {
+        let event = match &found {
             Found::Partitions(n) => FeedEvent::Partitions(*n),
             Found::Gap(resumed_at) => FeedEvent::Gap { partition, resumed_at: *resumed_at },
             Found::Prelude(until) => FeedEvent::Prelude { partition, until: *until },
             Found::End(offset) => FeedEvent::EndOfPartition { partition, offset: *offset },
-            Found::Record(record, offset) => FeedEvent::Record(record.read(partition, *offset)),
-        });
+            Found::Record(record, offset) => {
+                sink(FeedEvent::Record(&record.read(partition, *offset)));
+                return true;
+            }
+        };
+        sink(event);
         true
     }
 

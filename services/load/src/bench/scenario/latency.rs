@@ -9,7 +9,7 @@ use crate::{
     bench::{
         crowd::{Load, Plan},
         fleet::{Cost, Fleet, ms},
-        foreign::{Control, Foreign},
+        foreign::{Control, Foreign, Purpose},
         kafka::place_of,
         row::{Row, Spread, short},
         server::Server,
@@ -51,7 +51,7 @@ fn added(stage: &Stage) -> Result<Vec<Row>, String> {
     let log = kafka.log();
     let mut fleet = Fleet::open(stage, &log, 1, &[], |edge: &Server| Plan::new(&edge.target, 1_000, 20))?;
     let (brokers, topic) = place_of(&log).ok_or("row 9 needs a Kafka")?;
-    let control = Control::start(brokers, topic, PARTITIONS, false)?;
+    let control = Control::start(brokers, topic, PARTITIONS, Purpose::Latency)?;
     let foreign = Foreign {
         brokers: brokers.to_owned(),
         topic: topic.to_owned(),

@@ -7,7 +7,7 @@ use crate::{
     bench::{
         crowd::{Load, Plan},
         fleet::{Cost, Fleet},
-        foreign::{Control, Foreign},
+        foreign::{Control, Foreign, Purpose},
         kafka::{Kafka, place_of},
         meter::Meter,
         place::Place,
@@ -70,7 +70,7 @@ fn run(stage: &Stage) -> Result<Vec<Row>, String> {
     for round in 0..stage.rounds() {
         alone.push(few.measure(RATE, time)?);
         rooms.push(many.measure(RATE, time)?);
-        let control = stage.at(Place::Server, || Control::start(&brokers, &topic, PARTITIONS, true))?;
+        let control = stage.at(Place::Server, || Control::start(&brokers, &topic, PARTITIONS, Purpose::Cost))?;
         beside.push(few.measure(RATE, time)?);
         drop(control);
         let [own, control] = [beside[round].follower_us, beside[round].control_us].map(|us| us * 1e3);

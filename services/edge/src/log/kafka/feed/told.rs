@@ -33,7 +33,7 @@ impl Polled<'_> {
     /// Whether an event was handed over.
     pub(super) fn hand_over(
         &mut self,
-        polled: Result<ReadRecord<'_>, &KafkaError>,
+        polled: Result<&ReadRecord<'_>, &KafkaError>,
         sink: &mut (dyn FnMut(FeedEvent<'_>) + Send),
     ) -> Result<bool, LogError> {
         let event = match polled {
