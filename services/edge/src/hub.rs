@@ -11,7 +11,6 @@ use foldhash::fast::RandomState;
 
 use crate::{
     frames::{Encoded, Frames, Shape, ShapeId},
-    log::AHEAD,
     message::Message,
     tail::RoomId,
 };
@@ -40,9 +39,6 @@ pub struct Member {
 
 /// Those whom the hub offers messages.
 pub trait Audience {
-    /// These will be offered something next. Nothing follows from it.
-    fn look_ahead(&self, _members: &[Member]) {}
-
     /// A run for one of them.
     fn offer(&mut self, member: Member, run: &[Arc<Message>], frames: &mut Frames);
 }
@@ -187,7 +183,7 @@ impl Hub {
             room.sweep.get_or_insert_default().waiting.extend_from_slice(run);
             return;
         }
-        offer(members, run, audience, &mut self.frames);
+        members.iter().for_each(|member| audience.offer(*member, run, &mut self.frames));
         self.frames.next();
     }
 
@@ -208,7 +204,7 @@ impl Hub {
             for (length, encoded) in &mut sweep.runs {
                 let (run, rest) = messages.split_at(*length);
                 self.frames.take_up(encoded);
-                offer(&members[first..sweep.left], run, audience, &mut self.frames);
+                members[first..sweep.left].iter().for_each(|member| audience.offer(*member, run, &mut self.frames));
                 self.frames.put_down(encoded);
                 messages = rest;
             }
@@ -293,14 +289,6 @@ impl Sweep {
 
     fn is_busy(&self) -> bool {
         !self.waiting.is_empty() || !self.sweeping.is_empty()
-    }
-}
-
-/// A few members at a time: what the audience knows of them is fetched from memory for all of them at once.
-fn offer(members: &[Member], run: &[Arc<Message>], audience: &mut impl Audience, frames: &mut Frames) {
-    for some in members.chunks(AHEAD) {
-        audience.look_ahead(some);
-        some.iter().for_each(|member| audience.offer(*member, run, frames));
     }
 }
 

@@ -39,18 +39,6 @@ pub struct Offered {
 }
 
 impl Connection {
-    /// Something of what [`Connection::offer`] will need, to have it fetched from memory…
-    pub fn fetch(&self) -> usize {
-        let state = self.counted_bytes ^ usize::from(self.touched) ^ self.subscriptions.slots.len();
-        state ^ usize::from(self.outbound.is_empty()) ^ usize::from(self.paused_since.is_some())
-    }
-
-    /// …and what lies behind that.
-    pub fn fetch_seat(&self, subscription: u32) -> usize {
-        let seat = self.subscriptions.slots.get(subscription as usize);
-        seat.map_or(0, |slot| if let Slot::Live(seat) = slot { seat.through as usize } else { 0 })
-    }
-
     /// New messages for one of the subscriptions: queued, unless it cannot take more.
     pub fn offer(
         &mut self,

@@ -257,11 +257,11 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         let (hub, mut connections) = self.hub_and_connections();
         hub.sweep(&mut connections);
         let Connections { count, oldest, .. } = connections;
-        self.delivered(count, oldest);
+        self.note_delivered(count, oldest);
     }
 
     /// Notes what a batch or a slice came to.
-    pub(super) fn delivered(&mut self, count: Count, oldest: Option<i64>) {
+    pub(super) fn note_delivered(&mut self, count: Count, oldest: Option<i64>) {
         count.report(&self.metrics);
         if count.is_some() {
             self.delivered = [self.delivered, oldest].into_iter().flatten().min();

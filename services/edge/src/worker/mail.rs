@@ -90,7 +90,7 @@ impl<S: ClientSocket, O: Shell> Core<S, O> {
         let (hub, mut connections) = self.hub_and_connections();
         hub.deliver(messages, &mut connections);
         let Connections { count, oldest, .. } = connections;
-        self.delivered(count, oldest);
+        self.note_delivered(count, oldest);
     }
 
     /// Begins to send all connections away, `rate` a second and all of them `within` that time, in an order that `seed`

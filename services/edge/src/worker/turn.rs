@@ -1,6 +1,6 @@
 //! What a turn of the worker's loop does to single connections: hand them something, and at its end their one write.
 
-use std::{hint, sync::Arc};
+use std::sync::Arc;
 
 use slab::Slab;
 
@@ -177,16 +177,6 @@ pub(super) struct Connections<'a, S> {
 }
 
 impl<S> Audience for Connections<'_, S> {
-    fn look_ahead(&self, members: &[Member]) {
-        let all = || {
-            members.iter().filter_map(|member| Some((member, &self.slots.get(member.connection as usize)?.connection)))
-        };
-        let known = all().fold(0, |sum, (_, connection)| sum ^ connection.fetch());
-        hint::black_box(
-            all().fold(known, |sum, (member, connection)| sum ^ connection.fetch_seat(member.subscription)),
-        );
-    }
-
     /// Offers a run to one member of a room and notes who has to be written to.
     fn offer(&mut self, member: Member, run: &[Arc<Message>], frames: &mut Frames) {
         let slot = member.connection as usize;
