@@ -95,10 +95,8 @@ impl Follower {
     fn look_ahead(&mut self, records: &[ReadRecord<'_>]) {
         self.soon.clear();
         for record in records {
-            let peek = chat_proto::peek(record.value);
-            let hash = peek.map_or(0, |peek| self.repeats_of(record.partition).hash_of(&peek));
-            let ReadRecord { partition, offset, .. } = *record;
-            self.soon.push_back(Known { partition, offset, peek, hash, room: Likely::UNKNOWN });
+            let known = self.know(record, Likely::UNKNOWN);
+            self.soon.push_back(known);
         }
         let repeats = |partition| self.repeats.get(usize::try_from(partition).ok()?);
         // As if all were of one partition: mostly they are.
@@ -109,15 +107,20 @@ impl Follower {
         self.soon.iter_mut().zip(rooms).for_each(|(known, room)| known.room = room);
     }
 
+    fn know(&mut self, record: &ReadRecord<'_>, room: Likely) -> Known {
+        let ReadRecord { partition, offset, value, .. } = *record;
+        let peek = chat_proto::peek(value);
+        let hash = peek.map_or(0, |peek| self.repeats_of(partition).hash_of(&peek));
+        Known { partition, offset, peek, hash, room }
+    }
+
     /// What a look ahead found out of a record; found out now, if there was none.
     fn known(&mut self, record: &ReadRecord<'_>) -> Known {
-        let ReadRecord { partition, offset, .. } = *record;
-        let expected = self.soon.pop_front().filter(|known| (known.partition, known.offset) == (partition, offset));
+        let place = (record.partition, record.offset);
+        let expected = self.soon.pop_front().filter(|known| (known.partition, known.offset) == place);
         expected.unwrap_or_else(|| {
             self.soon.clear();
-            let peek = chat_proto::peek(record.value);
-            let hash = peek.map_or(0, |peek| self.repeats_of(partition).hash_of(&peek));
-            Known { partition, offset, peek, hash, room: self.tail.likely(record.room) }
+            self.know(record, self.tail.likely(record.room))
         })
     }
 
